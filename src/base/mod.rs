@@ -1,0 +1,1 @@
+//! Ground that knows nothing of servers: bytes, numbers, checksums, patterns.

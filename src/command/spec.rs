@@ -1,0 +1,337 @@
+//! The declaration of one command. [`crate::command_table`] is made of these; arity errors, `COMMAND`
+//! replies, ACL categories, key extraction and routing are all derived from them.
+//!
+//! A [`Spec`] is built in a `const` by chained calls, one line per fact, so that the table reads as a list.
+
+use bitflags::bitflags;
+
+bitflags! {
+    /// Command flags, as `COMMAND INFO` prints them (redis.io/docs/reference/command-tips and key-specs).
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Flags: u32 {
+        /// May modify the keyspace.
+        const WRITE = 1;
+        /// Only reads keys.
+        const READONLY = 1 << 1;
+        /// May grow memory: refused when memory is exhausted.
+        const DENYOOM = 1 << 2;
+        /// An administrative command.
+        const ADMIN = 1 << 3;
+        /// Publish/subscribe.
+        const PUBSUB = 1 << 4;
+        /// Not allowed in scripts.
+        const NOSCRIPT = 1 << 5;
+        /// May block the client.
+        const BLOCKING = 1 << 6;
+        /// Allowed while a data set is being loaded.
+        const LOADING = 1 << 7;
+        /// Allowed on a replica whose data is stale.
+        const STALE = 1 << 8;
+        /// Not shown to `MONITOR`.
+        const SKIP_MONITOR = 1 << 9;
+        /// Not kept in the slow log.
+        const SKIP_SLOWLOG = 1 << 10;
+        /// Cluster `ASK` redirection does not apply.
+        const ASKING = 1 << 11;
+        /// O(1) or O(log n).
+        const FAST = 1 << 12;
+        /// Allowed before authentication.
+        const NO_AUTH = 1 << 13;
+        /// May replicate although it is no write.
+        const MAY_REPLICATE = 1 << 14;
+        /// Allowed while a script or another command keeps the server busy.
+        const ALLOW_BUSY = 1 << 15;
+        /// Not allowed inside `MULTI`.
+        const NO_MULTI = 1 << 16;
+        /// The key positions cannot be told from the key specs alone.
+        const MOVABLE_KEYS = 1 << 17;
+        /// Not kept for the data set: propagation is up to the handler.
+        const NO_MANDATORY_KEYS = 1 << 18;
+        /// Touches no key by design, although it is in a keyspace family (`no_async_loading` in Redis).
+        const NO_ASYNC_LOADING = 1 << 19;
+    }
+}
+
+bitflags! {
+    /// ACL categories (redis.io/docs/management/security/acl).
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[allow(missing_docs)] // the names are the documentation
+    pub struct Categories: u32 {
+        const KEYSPACE = 1;
+        const READ = 1 << 1;
+        const WRITE = 1 << 2;
+        const SET = 1 << 3;
+        const SORTEDSET = 1 << 4;
+        const LIST = 1 << 5;
+        const HASH = 1 << 6;
+        const STRING = 1 << 7;
+        const BITMAP = 1 << 8;
+        const HYPERLOGLOG = 1 << 9;
+        const GEO = 1 << 10;
+        const STREAM = 1 << 11;
+        const PUBSUB = 1 << 12;
+        const ADMIN = 1 << 13;
+        const FAST = 1 << 14;
+        const SLOW = 1 << 15;
+        const BLOCKING = 1 << 16;
+        const DANGEROUS = 1 << 17;
+        const CONNECTION = 1 << 18;
+        const TRANSACTION = 1 << 19;
+        const SCRIPTING = 1 << 20;
+    }
+}
+
+bitflags! {
+    /// What a command does with the keys of one key spec (redis.io/docs/reference/key-specs).
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[allow(missing_docs)] // the names are the documentation
+    pub struct KeyFlags: u16 {
+        const RO = 1;
+        const RW = 1 << 1;
+        const OW = 1 << 2;
+        const RM = 1 << 3;
+        const ACCESS = 1 << 4;
+        const UPDATE = 1 << 5;
+        const INSERT = 1 << 6;
+        const DELETE = 1 << 7;
+        const NOT_KEY = 1 << 8;
+        const INCOMPLETE = 1 << 9;
+        const VARIABLE_FLAGS = 1 << 10;
+    }
+}
+
+/// Where the search for keys begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BeginSearch {
+    /// At this argument; the command name is argument 0.
+    Index(usize),
+    /// After this keyword, looked for from argument `from` on (backwards from the end if negative).
+    Keyword {
+        /// The keyword, upper case.
+        keyword: &'static str,
+        /// First argument to look at.
+        from: isize,
+    },
+    /// Cannot be told.
+    Unknown,
+}
+
+/// How keys follow from where the search began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FindKeys {
+    /// Up to and including `last` (relative to the beginning; negative counts from the last argument),
+    /// every `step`; with `limit` 2 the first half of the rest, and so on.
+    Range {
+        /// Last key, see above.
+        last: isize,
+        /// Distance between two keys.
+        step: usize,
+        /// Divisor of the remaining arguments, 0 for none.
+        limit: usize,
+    },
+    /// The argument at `count` (relative) holds the number of keys; the first is at `first`.
+    KeyNum {
+        /// Position of the count.
+        count: usize,
+        /// Position of the first key.
+        first: usize,
+        /// Distance between two keys.
+        step: usize,
+    },
+    /// Cannot be told.
+    Unknown,
+}
+
+/// One key specification.
+#[derive(Debug, Clone, Copy)]
+pub struct KeySpec {
+    /// What happens to the keys.
+    pub flags: KeyFlags,
+    /// Where to begin.
+    pub begin: BeginSearch,
+    /// How to go on.
+    pub find: FindKeys,
+    /// Remark printed by `COMMAND INFO`, or empty.
+    pub notes: &'static str,
+}
+
+/// How a command whose keys may be on several shards is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spread {
+    /// No key: runs on the core of the connection.
+    Local,
+    /// Runs where its keys are. If they are on several shards, their entries are borrowed and the handler
+    /// runs on the connection's core.
+    Keys,
+    /// Keys are independent of each other: every shard runs the handler on its own keys, at one instant.
+    Split(Merge),
+    /// Every shard runs the handler, at one instant.
+    Shards(Merge),
+    /// The shard is part of the cursor (`SCAN`).
+    Cursor,
+}
+
+/// How the partial replies of several shards become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Merge {
+    /// Integers are added up.
+    Sum,
+    /// Every shard says the same (`OK`); an error of any wins.
+    Same,
+    /// One array element per key, put back in the order of the keys.
+    ByKey,
+    /// Arrays are strung together.
+    Concat,
+    /// Candidates with weights, one is drawn (`RANDOMKEY`).
+    Draw,
+}
+
+/// Groups as `COMMAND DOCS` names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // the names are the documentation
+pub enum Group {
+    Generic,
+    String,
+    Bitmap,
+    List,
+    Set,
+    SortedSet,
+    Hash,
+    Stream,
+    HyperLogLog,
+    Geo,
+    PubSub,
+    Transactions,
+    Scripting,
+    Connection,
+    Server,
+    Cluster,
+}
+
+/// A deprecation, for `COMMAND DOCS`.
+#[derive(Debug, Clone, Copy)]
+pub struct Deprecated {
+    /// Version since which the command is deprecated.
+    pub since: &'static str,
+    /// What to use in its place.
+    pub replaced_by: &'static str,
+}
+
+/// Everything declared about one command or subcommand.
+#[derive(Debug, Clone, Copy)]
+pub struct Spec {
+    /// Lower-case name; for a subcommand only its own part (`kill`).
+    pub name: &'static str,
+    /// Number of arguments with the name; negative means at least that many. For a subcommand the container's
+    /// name counts, too.
+    pub arity: i32,
+    /// Flags.
+    pub flags: Flags,
+    /// ACL categories beyond those that follow from the flags.
+    pub categories: Categories,
+    /// Key specs, in order.
+    pub keys: &'static [KeySpec],
+    /// How it is carried out over several shards.
+    pub spread: Spread,
+    /// Group for `COMMAND DOCS`.
+    pub group: Group,
+    /// One line on what it does.
+    pub summary: &'static str,
+    /// Redis version that introduced it.
+    pub since: &'static str,
+    /// Time complexity.
+    pub complexity: &'static str,
+    /// Argument grammar in the notation of redis.io: `key value [NX | XX] [EX seconds | KEEPTTL]`.
+    pub syntax: &'static str,
+    /// `(version, change)` pairs.
+    pub history: &'static [(&'static str, &'static str)],
+    /// Command tips (redis.io/docs/reference/command-tips).
+    pub tips: &'static [&'static str],
+    /// Set if deprecated.
+    pub deprecated: Option<Deprecated>,
+}
+
+impl Spec {
+    /// A command with nothing but name, arity and group; the other facts are chained on.
+    pub const fn new(name: &'static str, arity: i32, group: Group) -> Spec {
+        Spec {
+            name,
+            arity,
+            flags: Flags::empty(),
+            categories: Categories::empty(),
+            keys: &[],
+            spread: Spread::Local,
+            group,
+            summary: "",
+            since: "1.0.0",
+            complexity: "",
+            syntax: "",
+            history: &[],
+            tips: &[],
+            deprecated: None,
+        }
+    }
+
+    /// Adds flags.
+    pub const fn flags(mut self, flags: Flags) -> Spec {
+        self.flags = self.flags.union(flags);
+        self
+    }
+
+    /// Adds ACL categories.
+    pub const fn categories(mut self, categories: Categories) -> Spec {
+        self.categories = self.categories.union(categories);
+        self
+    }
+
+    /// Sets the key specs.
+    pub const fn keys(mut self, keys: &'static [KeySpec]) -> Spec {
+        self.keys = keys;
+        self
+    }
+
+    /// Sets how it spreads over shards.
+    pub const fn spread(mut self, spread: Spread) -> Spec {
+        self.spread = spread;
+        self
+    }
+
+    /// Sets summary, version of introduction, complexity and argument grammar.
+    pub const fn docs(
+        mut self,
+        summary: &'static str,
+        since: &'static str,
+        complexity: &'static str,
+        syntax: &'static str,
+    ) -> Spec {
+        self.summary = summary;
+        self.since = since;
+        self.complexity = complexity;
+        self.syntax = syntax;
+        self
+    }
+
+    /// Sets the history.
+    pub const fn history(mut self, history: &'static [(&'static str, &'static str)]) -> Spec {
+        self.history = history;
+        self
+    }
+
+    /// Sets the tips.
+    pub const fn tips(mut self, tips: &'static [&'static str]) -> Spec {
+        self.tips = tips;
+        self
+    }
+
+    /// Marks it as deprecated.
+    pub const fn deprecated(mut self, since: &'static str, replaced_by: &'static str) -> Spec {
+        self.deprecated = Some(Deprecated { since, replaced_by });
+        self
+    }
+
+    /// Whether `argc` arguments (name included) fit the arity.
+    #[inline]
+    pub const fn takes(&self, argc: usize) -> bool {
+        if self.arity >= 0 { argc as i32 == self.arity } else { argc as i32 >= -self.arity }
+    }
+}

@@ -1,0 +1,14 @@
+//! Corelane: a Redis-compatible in-memory server. One pinned thread per core, one `io_uring` per
+//! thread, one shard of the keyspace per core.
+//!
+//! The modules stand in the order in which a command meets them:
+//! socket -> bytes -> request -> plan (which shards) -> execute on the owner -> reply.
+
+#![deny(unsafe_code)]
+
+pub mod base;
+pub mod command;
+pub mod command_table;
+pub mod execute;
+pub mod protocol;
+pub mod shard;

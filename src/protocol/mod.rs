@@ -1,0 +1,6 @@
+//! The wire: parsing requests and encoding replies. Nothing here does I/O.
+
+pub mod error;
+pub mod resp;
+
+pub use error::Error;
