@@ -7,8 +7,9 @@
 #![deny(unsafe_code)]
 
 pub mod base;
+pub mod runtime;
+pub mod protocol;
 pub mod command;
 pub mod command_table;
 pub mod execute;
-pub mod protocol;
 pub mod shard;

@@ -1,0 +1,154 @@
+//! One client: the session's choices and the connection's buffers.
+
+use crate::command::lookup::CommandId;
+use crate::net::reply_row::ReplyRow;
+use crate::protocol::resp::{Parser, Resp};
+use crate::runtime::io::ConnId;
+
+/// What `CLIENT REPLY` has chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReplyMode {
+    /// Every command is answered.
+    #[default]
+    On,
+    /// None is.
+    Off,
+    /// The command that is running, `CLIENT REPLY SKIP` itself, and the next one are not.
+    SkipNext,
+    /// The command that is running is not.
+    Skip,
+}
+
+/// Why a client's further requests wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Waiting {
+    /// They don't.
+    #[default]
+    No,
+    /// The next request may only run when all replies of earlier ones are there.
+    Replies,
+    /// A transaction over several shards is under way.
+    Txn,
+    /// Other cores were asked something.
+    Ask,
+    /// `CLIENT PAUSE` is in force.
+    Paused,
+    /// Too much is on its way to other cores, or the client does not read its replies.
+    Room,
+}
+
+/// What the session has chosen; `RESET` sets it back.
+#[derive(Debug, Clone, Default)]
+pub struct Session {
+    /// `CLIENT SETNAME`.
+    pub name: Vec<u8>,
+    /// `CLIENT SETINFO LIB-NAME`.
+    pub lib_name: Vec<u8>,
+    /// `CLIENT SETINFO LIB-VER`.
+    pub lib_ver: Vec<u8>,
+    /// The selected database.
+    pub db: u16,
+    /// The protocol version.
+    pub resp: Resp,
+    /// Whether commands may run; false until `AUTH` if a password is required.
+    pub authenticated: bool,
+    /// `CLIENT REPLY`.
+    pub reply_mode: ReplyMode,
+    /// `CLIENT NO-EVICT`.
+    pub no_evict: bool,
+    /// `CLIENT NO-TOUCH`.
+    pub no_touch: bool,
+    /// `MONITOR` is on.
+    pub monitor: bool,
+}
+
+/// Bytes of a frame that is not complete, or of requests that have to wait.
+#[derive(Debug, Default)]
+pub struct Input {
+    /// From the start of the first frame that has not run.
+    pub bytes: Vec<u8>,
+    /// How far that frame was parsed.
+    pub parser: Parser,
+    /// Parsing again is of no use with fewer bytes than this.
+    pub at_least: usize,
+}
+
+/// One client.
+#[derive(Debug)]
+pub struct Client {
+    /// Unique over the process' life.
+    pub id: u64,
+    /// Its connection.
+    pub conn: ConnId,
+    /// Peer address.
+    pub peer: String,
+    /// Own address.
+    pub local: String,
+    /// Whether the peer is on this host.
+    pub is_local: bool,
+    /// Whether the connection came by the Unix socket.
+    pub is_unix: bool,
+    /// When it connected, Unix milliseconds.
+    pub created_ms: i64,
+    /// When it last sent something, Unix milliseconds.
+    pub active_ms: i64,
+    /// The command that it last ran.
+    pub last_command: Option<CommandId>,
+    /// The session.
+    pub session: Session,
+    /// Unparsed input, present only while there is some: an idle client holds no buffer.
+    pub input: Option<Box<Input>>,
+    /// Replies.
+    pub row: ReplyRow,
+    /// Bytes given to the kernel and not confirmed.
+    pub sending_bytes: usize,
+    /// Whether a send is under way.
+    pub sending: bool,
+    /// Whether it stands in the list of clients with something to send.
+    pub dirty: bool,
+    /// Why requests wait.
+    pub waiting: Waiting,
+    /// Whether receiving is paused, because input piles up.
+    pub receive_paused: bool,
+    /// No request is accepted any more; the connection is closed when the replies are sent.
+    pub close_after_reply: bool,
+    /// The connection is being closed.
+    pub closing: bool,
+    /// Since when the soft output limit is exceeded, Unix milliseconds.
+    pub soft_limit_since_ms: Option<i64>,
+    /// Bytes received over its life.
+    pub received_bytes: u64,
+    /// Bytes sent over its life.
+    pub sent_bytes: u64,
+    /// Commands run over its life.
+    pub commands: u64,
+}
+
+impl Client {
+    /// Whether requests may run now.
+    #[inline]
+    pub fn is_ready(&self) -> bool {
+        self.waiting == Waiting::No && !self.closing && !self.close_after_reply
+    }
+
+    /// Bytes of output that have not reached the kernel's socket buffer.
+    pub fn output_bytes(&self) -> usize {
+        self.row.len() + self.sending_bytes
+    }
+
+    /// Heap bytes held for this client.
+    pub fn memory_bytes(&self) -> usize {
+        let input = self.input.as_ref().map_or(0, |input| {
+            size_of::<Input>() + input.bytes.capacity() + input.parser.memory_bytes()
+        });
+        size_of::<Client>()
+            + self.peer.capacity()
+            + self.local.capacity()
+            + self.session.name.capacity()
+            + self.session.lib_name.capacity()
+            + self.session.lib_ver.capacity()
+            + input
+            + self.row.memory_bytes()
+            + self.sending_bytes
+    }
+}

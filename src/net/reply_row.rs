@@ -1,0 +1,148 @@
+//! The row of replies of one connection, in the order of its requests.
+//!
+//! Replies that are computed here are written at once; those that come from another core leave a gap that is
+//! filled later, and everything behind the gap waits. With no gap, which is the usual case, a reply is written
+//! straight into the output buffer.
+//!
+//! Invariant: `gaps` counts the `Gap`s in `behind`; if there is none, `behind` is empty.
+
+use std::collections::VecDeque;
+
+#[derive(Debug)]
+enum Place {
+    /// Still to come.
+    Gap,
+    /// Complete replies.
+    Bytes(Vec<u8>),
+}
+
+/// A connection's outgoing bytes.
+#[derive(Debug, Default)]
+pub struct ReplyRow {
+    /// Replies that may be sent.
+    out: Vec<u8>,
+    /// From the first gap on.
+    behind: VecDeque<Place>,
+    /// Sequence number of the first place in `behind`.
+    first: u64,
+    gaps: usize,
+    /// Bytes in `behind`.
+    held_bytes: usize,
+}
+
+impl ReplyRow {
+    /// Calls `write` with the buffer that the next reply belongs into.
+    #[inline]
+    pub fn write<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        if self.gaps == 0 {
+            return write(&mut self.out);
+        }
+        if !matches!(self.behind.back(), Some(Place::Bytes(_))) {
+            self.behind.push_back(Place::Bytes(Vec::new()));
+        }
+        let Some(Place::Bytes(bytes)) = self.behind.back_mut() else { unreachable!("pushed above") };
+        let before = bytes.len();
+        let result = write(bytes);
+        self.held_bytes = self.held_bytes + bytes.len() - before;
+        result
+    }
+
+    /// Leaves a gap for the next reply; its number goes to [`ReplyRow::fill`].
+    #[inline]
+    pub fn leave_gap(&mut self) -> u64 {
+        self.behind.push_back(Place::Gap);
+        self.gaps += 1;
+        self.first + self.behind.len() as u64 - 1
+    }
+
+    /// Fills a gap.
+    pub fn fill(&mut self, sequence: u64, reply: &[u8]) {
+        let at = (sequence - self.first) as usize;
+        debug_assert!(matches!(self.behind[at], Place::Gap));
+        self.gaps -= 1;
+        if at > 0 {
+            self.behind[at] = Place::Bytes(reply.to_vec());
+            self.held_bytes += reply.len();
+            return;
+        }
+        self.out.extend_from_slice(reply);
+        self.behind.pop_front();
+        self.first += 1;
+        while let Some(Place::Bytes(bytes)) = self.behind.front() {
+            self.held_bytes -= bytes.len();
+            self.out.extend_from_slice(bytes);
+            self.behind.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// Replies that are still to come.
+    #[inline]
+    pub fn gaps(&self) -> usize {
+        self.gaps
+    }
+
+    /// Bytes that may be sent.
+    #[inline]
+    pub fn ready_len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// All bytes here, those that wait included.
+    pub fn len(&self) -> usize {
+        self.out.len() + self.held_bytes
+    }
+
+    /// Whether there is neither a byte nor a gap.
+    pub fn is_empty(&self) -> bool {
+        self.out.is_empty() && self.behind.is_empty()
+    }
+
+    /// Takes what may be sent and leaves `spare`, an empty buffer, in its place.
+    #[inline]
+    pub fn take_ready(&mut self, spare: Vec<u8>) -> Vec<u8> {
+        debug_assert!(spare.is_empty());
+        std::mem::replace(&mut self.out, spare)
+    }
+
+    /// Heap bytes held.
+    pub fn memory_bytes(&self) -> usize {
+        self.out.capacity() + self.held_bytes + self.behind.capacity() * size_of::<Place>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever the order in which gaps are filled, the bytes come out in the order of the requests.
+        #[test]
+        fn replies_keep_their_order(remote in prop::collection::vec(any::<bool>(), 1..40), seed in any::<u64>()) {
+            let mut row = ReplyRow::default();
+            let (mut gaps, mut expected, mut sent) = (Vec::new(), Vec::new(), Vec::new());
+            for (n, remote) in remote.iter().enumerate() {
+                let reply = format!("<{n}>").into_bytes();
+                expected.extend_from_slice(&reply);
+                if *remote {
+                    gaps.push((row.leave_gap(), reply));
+                } else {
+                    row.write(|out| out.extend_from_slice(&reply));
+                }
+                if n % 3 == 0 {
+                    sent.extend(row.take_ready(Vec::new()));
+                }
+            }
+            let mut random = seed;
+            while !gaps.is_empty() {
+                random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                let (sequence, reply) = gaps.swap_remove((random >> 33) as usize % gaps.len());
+                row.fill(sequence, &reply);
+            }
+            sent.extend(row.take_ready(Vec::new()));
+            prop_assert_eq!(sent, expected);
+            prop_assert!(row.is_empty() && row.len() == 0 && row.gaps() == 0);
+        }
+    }
+}

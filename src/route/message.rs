@@ -1,0 +1,329 @@
+//! The closed set of messages between cores. All traffic between cores can be read here.
+//!
+//! Messages of one turn to the same core travel as one [`Batch`]. Arguments and replies of ordinary commands lie
+//! packed in the batch's byte arena, so that a command that crosses cores allocates nothing.
+//!
+//! Three conversations exist:
+//! 1. `Run` -> `Reply`: one command whose keys all belong to the receiver.
+//! 2. `Acquire` -> `Granted` | `Refused`, `Perform` -> `Performed`, `Release`: one participant's part of a
+//!    transaction over several shards (see [`crate::txn`]).
+//! 3. `Ask` -> `Answer`: a question to a core about its connections or counters, or an order to it.
+
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+use crate::command::lookup::CommandId;
+use crate::observe::stats::Stats;
+use crate::protocol::resp::Resp;
+use crate::runtime::io::{ConnId, CoreId, Socket};
+use crate::shard::item::Item;
+
+/// Arguments as slices, on the stack for usual commands.
+pub type Args<'a> = SmallVec<[&'a [u8]; 8]>;
+
+/// What travels through a mailbox.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The messages, in order.
+    pub messages: Vec<Message>,
+    /// What the ranges in the messages refer to.
+    pub bytes: Vec<u8>,
+}
+
+impl Batch {
+    /// Empties the batch and keeps its memory, if that is moderate.
+    pub fn recycle(mut self) -> Batch {
+        self.messages.clear();
+        self.bytes.clear();
+        if self.bytes.capacity() > 1 << 20 {
+            self.bytes = Vec::new();
+        }
+        self
+    }
+
+    /// Copies arguments into the arena.
+    pub fn pack_args(&mut self, args: &[&[u8]]) -> PackedArgs {
+        let start = self.bytes.len();
+        for arg in args {
+            self.bytes.extend_from_slice(&(arg.len() as u32).to_le_bytes());
+            self.bytes.extend_from_slice(arg);
+        }
+        PackedArgs { start, argc: args.len() }
+    }
+
+    /// The arguments packed by [`Batch::pack_args`].
+    pub fn args(&self, packed: PackedArgs) -> Args<'_> {
+        let mut rest = &self.bytes[packed.start..];
+        (0..packed.argc)
+            .map(|_| {
+                let (len, after) = rest.split_first_chunk::<4>().expect("packed by pack_args");
+                let (arg, after) = after.split_at(u32::from_le_bytes(*len) as usize);
+                rest = after;
+                arg
+            })
+            .collect()
+    }
+}
+
+/// Arguments in a batch's arena.
+#[derive(Debug, Clone, Copy)]
+pub struct PackedArgs {
+    start: usize,
+    argc: usize,
+}
+
+/// Arguments that live on their own.
+#[derive(Debug, Clone, Default)]
+pub struct OwnedArgs {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl OwnedArgs {
+    /// A copy of `args`.
+    pub fn new(args: &[&[u8]]) -> OwnedArgs {
+        let mut owned = OwnedArgs {
+            bytes: Vec::with_capacity(args.iter().map(|arg| arg.len()).sum()),
+            ends: Vec::with_capacity(args.len()),
+        };
+        for arg in args {
+            owned.bytes.extend_from_slice(arg);
+            owned.ends.push(owned.bytes.len());
+        }
+        owned
+    }
+
+    /// As slices.
+    pub fn slices(&self) -> Args<'_> {
+        let mut start = 0;
+        self.ends
+            .iter()
+            .map(|&end| {
+                let arg = &self.bytes[start..end];
+                start = end;
+                arg
+            })
+            .collect()
+    }
+}
+
+/// Everything but the arguments that the execution of a command depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Call {
+    /// The command.
+    pub command: CommandId,
+    /// The selected database.
+    pub db: u16,
+    /// Protocol version of the reply.
+    pub resp: Resp,
+    /// `CLIENT NO-TOUCH` is on: reads leave LRU and LFU data alone.
+    pub no_touch: bool,
+}
+
+/// The client and the place in its row of replies that a reply is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplyTo {
+    /// Its connection, on the core that asked.
+    pub conn: ConnId,
+    /// Its id: the connection's place may be taken by another client meanwhile.
+    pub client: u64,
+    /// Number of the reply within the client's row.
+    pub sequence: u64,
+}
+
+/// A transaction over several shards, numbered by its coordinator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TxnId {
+    /// The core that coordinates it.
+    pub coordinator: CoreId,
+    /// Unique per coordinator.
+    pub number: u64,
+}
+
+/// The part of a shard that a ticket covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// These keys, by hash, in every database.
+    Keys(SmallVec<[u64; 4]>),
+    /// Everything.
+    Shard,
+}
+
+/// Entries on loan to a coordinator: the database and the entry, key included.
+pub type Loan = Vec<(u16, Item)>;
+
+/// What one core says to another.
+#[derive(Debug)]
+pub enum Message {
+    /// Serve this connection.
+    Adopt(Socket),
+
+    /// Run a command whose keys are all yours.
+    Run {
+        /// Where the reply goes.
+        to: ReplyTo,
+        /// The command.
+        call: Call,
+        /// Its arguments.
+        args: PackedArgs,
+    },
+    /// The reply of a `Run`, encoded.
+    Reply {
+        /// Where it goes.
+        to: ReplyTo,
+        /// The bytes, in the batch's arena.
+        bytes: Range<usize>,
+    },
+
+    /// Reserve this part of your shard for a transaction.
+    Acquire {
+        /// The transaction.
+        txn: TxnId,
+        /// What is to be reserved.
+        access: Access,
+        /// Whether others may read it meanwhile.
+        shared: bool,
+        /// Queue up behind conflicting transactions instead of refusing.
+        wait: bool,
+        /// Keys whose entries are to be lent to the coordinator.
+        lend: Option<OwnedArgs>,
+    },
+    /// The part is reserved.
+    Granted {
+        /// The transaction.
+        txn: TxnId,
+        /// The entries that were asked for.
+        loan: Loan,
+    },
+    /// Somebody else has reserved a part of it.
+    Refused {
+        /// The transaction.
+        txn: TxnId,
+    },
+    /// Run this on what is reserved, and let go of it.
+    Perform {
+        /// The transaction.
+        txn: TxnId,
+        /// The command.
+        call: Call,
+        /// Its arguments.
+        args: OwnedArgs,
+    },
+    /// What `Perform` replied.
+    Performed {
+        /// The transaction.
+        txn: TxnId,
+        /// The encoded reply.
+        reply: Vec<u8>,
+        /// Keys in the database afterwards.
+        keys: u64,
+    },
+    /// Take these entries (back) and let go of what is reserved.
+    Release {
+        /// The transaction.
+        txn: TxnId,
+        /// The entries.
+        loan: Loan,
+    },
+
+    /// A question or an order to a core.
+    Ask {
+        /// Number chosen by the asking core.
+        number: u64,
+        /// The question.
+        query: Query,
+    },
+    /// The answer.
+    Answer {
+        /// Number of the question.
+        number: u64,
+        /// What was answered.
+        answer: Answer,
+    },
+    /// A line for this core's `MONITOR` clients.
+    Monitor {
+        /// The line without its leading `+`.
+        line: Vec<u8>,
+    },
+}
+
+/// Which clients `CLIENT LIST` and `CLIENT KILL` mean. Empty matches all.
+#[derive(Debug, Clone, Default)]
+pub struct ClientFilter {
+    /// Any of these ids, if not empty.
+    pub ids: Vec<u64>,
+    /// Peer address.
+    pub address: Option<Vec<u8>>,
+    /// Own address.
+    pub local_address: Option<Vec<u8>>,
+    /// Whether normal clients (as against pub/sub ones and replicas) are meant; `None` means all types.
+    pub normal: Option<bool>,
+    /// User name.
+    pub user: Option<Vec<u8>>,
+    /// At least this old, in seconds.
+    pub min_age_s: Option<i64>,
+    /// Not this client.
+    pub except: Option<u64>,
+}
+
+/// A question or an order to one core.
+#[derive(Debug, Clone)]
+pub enum Query {
+    /// Lines of `CLIENT LIST`.
+    ListClients(ClientFilter),
+    /// Disconnect clients.
+    KillClients(ClientFilter),
+    /// Hold back commands until a Unix time in milliseconds.
+    Pause {
+        /// When to go on by oneself.
+        until_ms: i64,
+        /// Only commands that write.
+        writes_only: bool,
+    },
+    /// Go on.
+    Unpause,
+    /// Counters and keyspace figures.
+    Stats,
+    /// Set counters back (`CONFIG RESETSTAT`).
+    ResetStats,
+    /// Set per-command latency histograms back (`LATENCY RESET` has no part in it; `CONFIG RESETSTAT` does).
+    SetActiveExpiry(bool),
+    /// So many clients of the asking core monitor commands now.
+    Monitors(usize),
+    /// End a client's blocking command.
+    Unblock {
+        /// The client's id.
+        client: u64,
+        /// Answer with an error instead of a timeout.
+        error: bool,
+    },
+}
+
+/// What a core answers to a [`Query`].
+#[derive(Debug)]
+pub enum Answer {
+    /// Done, nothing to tell.
+    Done,
+    /// So many.
+    Count(usize),
+    /// Lines of text, each with the client id that they are sorted by.
+    Lines(Vec<(u64, String)>),
+    /// Counters.
+    Stats(Box<Stats>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packed_and_owned_arguments_come_back() {
+        let args: [&[u8]; 3] = [b"SET", b"", b"a\0b"];
+        let mut batch = Batch::default();
+        batch.pack_args(&[b"other"]);
+        let packed = batch.pack_args(&args);
+        assert_eq!(batch.args(packed).as_slice(), &args);
+        assert_eq!(OwnedArgs::new(&args).slices().as_slice(), &args);
+    }
+}

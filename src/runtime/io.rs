@@ -1,0 +1,141 @@
+//! What the server needs of the outside world: connections, time, and messages between cores.
+//!
+//! A core owns one implementation of each trait. All calls come from the core's own thread.
+//!
+//! Life of a connection: [`Io::attach`] gives a socket to the implementation under a [`ConnId`] chosen by the
+//! caller; events for that id follow until [`Io::close`]; the id may be used again after [`Event::Released`],
+//! which comes once the system holds no more operation for it.
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+/// A core of this process, numbered from 0. Core and shard numbers are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CoreId(pub u16);
+
+impl CoreId {
+    /// As an index.
+    #[inline]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+impl fmt::Display for CoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A connection's place in its core's table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u32);
+
+impl ConnId {
+    /// As an index.
+    #[inline]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What stands behind a socket.
+#[derive(Debug)]
+pub enum Handle {
+    /// A file descriptor of the kernel's.
+    Fd(OwnedFd),
+    /// An endpoint of the simulated network.
+    Simulated(u64),
+}
+
+/// An accepted connection that no core serves yet. It may be sent to another core.
+#[derive(Debug)]
+pub struct Socket {
+    /// The endpoint.
+    pub handle: Handle,
+    /// The peer's address as `CLIENT LIST` prints it.
+    pub peer: String,
+    /// Our own address as `CLIENT LIST` prints it.
+    pub local: String,
+    /// Whether the peer is on this host (loopback or a Unix socket), for protected mode.
+    pub is_local: bool,
+    /// Whether this is a Unix socket.
+    pub is_unix: bool,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A new connection.
+    Accepted(Socket),
+    /// Accepting failed with this error number; the listener goes on.
+    AcceptFailed(i32),
+    /// Bytes of a connection, valid until the next call.
+    Received(ConnId, &'a [u8]),
+    /// The peer closed, or the connection broke with this error number (0 for an orderly end).
+    Ended(ConnId, i32),
+    /// The buffer given to [`Io::send`] is sent completely, or failed with this error number.
+    Sent(ConnId, Vec<u8>, Result<(), i32>),
+    /// The id is free again.
+    Released(ConnId),
+}
+
+/// Network input and output of one core.
+pub trait Io {
+    /// Begins to receive from a socket.
+    fn attach(&mut self, conn: ConnId, socket: Socket);
+    /// Stops receiving. Bytes that are on their way already may still arrive.
+    fn pause(&mut self, conn: ConnId);
+    /// Receives again after [`Io::pause`].
+    fn resume(&mut self, conn: ConnId);
+    /// Sends all of `bytes`. One send per connection may be under way; [`Event::Sent`] gives the buffer back.
+    fn send(&mut self, conn: ConnId, bytes: Vec<u8>);
+    /// Ends a connection at once. [`Event::Released`] follows.
+    fn close(&mut self, conn: ConnId);
+    /// Stops accepting connections.
+    fn stop_listening(&mut self);
+    /// Starts what was asked for since the last call and collects what has happened, without waiting.
+    fn poll(&mut self);
+    /// Like [`Io::poll`], but if nothing has happened waits for an event, a doorbell, or the time to pass.
+    fn wait(&mut self, at_most: Duration);
+    /// The next event, if any. Buffers of the event before it are given back.
+    fn next_event(&mut self) -> Option<Event<'_>>;
+    /// Wakes another core from [`Io::wait`].
+    fn ring_doorbell(&mut self, core: CoreId);
+    /// Bytes that the kernel holds on a connection's behalf here (pools not counted).
+    fn conn_memory_bytes(&self) -> usize;
+}
+
+/// Time of one core.
+pub trait Clock {
+    /// Unix time in microseconds.
+    fn unix_us(&self) -> i64;
+    /// A cheap monotonic counter, in units of its own.
+    fn ticks(&self) -> u64;
+    /// Converts a difference of ticks to nanoseconds.
+    fn ticks_to_ns(&self, ticks: u64) -> u64;
+    /// Monotonic time in nanoseconds, comparable over all cores.
+    fn monotonic_ns(&self) -> u64;
+    /// Blocks the core (`DEBUG SLEEP`).
+    fn sleep(&self, duration: Duration);
+}
+
+/// Messages of one core to and from every other core. Queues are bounded and first-in first-out per pair.
+pub trait Mailbox<M> {
+    /// Number of cores, this one included.
+    fn cores(&self) -> usize;
+    /// Queues a message; gives it back when the queue is full.
+    ///
+    /// # Errors
+    /// The message, if the queue to `to` is full.
+    fn send(&mut self, to: CoreId, message: M) -> Result<(), M>;
+    /// Whether `core` sleeps and needs a doorbell. True once per sleep.
+    fn needs_doorbell(&mut self, core: CoreId) -> bool;
+    /// The next message of any other core, with its sender.
+    fn receive(&mut self) -> Option<(CoreId, M)>;
+    /// Announces that this core is about to sleep. False if a message has arrived meanwhile: don't sleep.
+    fn prepare_sleep(&mut self) -> bool;
+    /// Announces that this core is awake.
+    fn awake(&mut self);
+}
