@@ -1,1 +1,245 @@
-//! One core's keys.
+//! One core's keys: its databases, the cached clock by which keys expire, and the counts that `INFO` shows.
+//!
+//! A [`Shard`] is used by one thread and knows nothing of others. Its clock stands still during a command, so
+//! that all parts of a command agree on what has expired. Removing a key because its time is over is
+//! something that logs, replicas and clients must hear of: with `record_expired` such items are kept for
+//! [`Shard::take_expired`].
+
+pub mod db;
+pub mod expiry;
+pub mod item;
+pub mod key;
+mod size_class;
+mod table;
+
+pub use db::{Cursor, Db, ExpiryPolicy, Upsert};
+pub use expiry::{ExpireProgress, Garbage};
+pub use item::{Encoding, Item, Kind, Str};
+pub use key::{Hasher, Key, Slot};
+
+use crate::base::rng::Rng;
+
+/// Work that may still be done in this step, counted in items touched (some tens of nanoseconds each).
+#[derive(Debug, Clone)]
+pub struct Budget(usize);
+
+impl Budget {
+    /// A budget of so many items.
+    pub const fn items(count: usize) -> Budget {
+        Budget(count)
+    }
+
+    /// Counts work as done; there may be a little more of it than was left.
+    #[inline]
+    pub fn spend(&mut self, count: usize) {
+        self.0 = self.0.saturating_sub(count);
+    }
+
+    /// Whether nothing is left.
+    #[inline]
+    pub const fn is_spent(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// Counts for `INFO stats`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeyspaceStats {
+    /// Reads that found their key.
+    pub hits: u64,
+    /// Reads that did not.
+    pub misses: u64,
+    /// Keys removed because their time was over.
+    pub expired_keys: u64,
+}
+
+/// A key that was removed because its time was over.
+#[derive(Debug)]
+pub struct Expired {
+    /// Index of its database.
+    pub db: usize,
+    /// The key with its last value.
+    pub item: Item,
+}
+
+/// One core's keys. See the module.
+pub struct Shard {
+    /// The databases, by number.
+    pub dbs: Vec<Db>,
+    /// The clock of this turn, Unix milliseconds.
+    pub now_ms: i64,
+    /// Counts.
+    pub stats: KeyspaceStats,
+    /// For sampling.
+    pub rng: Rng,
+    /// Whether reads set the access clock (`CLIENT NO-TOUCH` switches that off for its connection).
+    pub touch: bool,
+    /// Whether keys are removed without being asked for (`DEBUG SET-ACTIVE-EXPIRE`).
+    pub active_expiry: bool,
+    /// Whether removed keys are kept for [`Shard::take_expired`].
+    pub record_expired: bool,
+    /// What waits for being freed.
+    pub garbage: Garbage,
+    hasher: Hasher,
+    expired: Vec<Expired>,
+    pass: expiry::Pass,
+}
+
+impl Shard {
+    /// A shard without keys.
+    pub fn new(databases: usize, hasher: Hasher, seed: u64) -> Shard {
+        Shard {
+            dbs: (0..databases).map(|_| Db::new(hasher.clone())).collect(),
+            now_ms: 0,
+            stats: KeyspaceStats::default(),
+            rng: Rng::new(seed),
+            touch: true,
+            active_expiry: true,
+            record_expired: false,
+            garbage: Garbage::default(),
+            hasher,
+            expired: Vec::new(),
+            pass: expiry::Pass::default(),
+        }
+    }
+
+    /// Computes slot and hash of a key.
+    #[inline]
+    pub fn key<'a>(&self, bytes: &'a [u8]) -> Key<'a> {
+        Key::new(bytes, &self.hasher)
+    }
+
+    /// The access clock of LRU policies: seconds, 24 bits.
+    #[inline]
+    pub fn lru_clock(&self) -> u32 {
+        (self.now_ms / 1000) as u32 & 0xff_ffff
+    }
+
+    /// Seconds since an item was last accessed, as far as the access clock can tell (it wraps after 194 days).
+    pub fn idle_seconds(&self, item: &Item) -> u32 {
+        self.lru_clock().wrapping_sub(item.lru()) & 0xff_ffff
+    }
+
+    /// The item of a key that is about to be read: counts hit or miss, expires it if its time is over, and sets
+    /// its access clock.
+    #[inline]
+    pub fn lookup_read(&mut self, db: usize, key: &Key<'_>) -> Option<&Item> {
+        let Some(place) = self.position(db, key) else {
+            self.stats.misses += 1;
+            return None;
+        };
+        self.stats.hits += 1;
+        Some(self.touched(db, key, place))
+    }
+
+    /// The item of a key that is about to be changed: like [`Shard::lookup_read`], but counts neither hit nor miss.
+    #[inline]
+    pub fn lookup_write(&mut self, db: usize, key: &Key<'_>) -> Option<&mut Item> {
+        let place = self.position(db, key)?;
+        Some(self.touched(db, key, place))
+    }
+
+    /// The item of a key unless its time is over; nothing is counted or changed.
+    #[inline]
+    pub fn peek(&self, db: usize, key: &Key<'_>) -> Option<&Item> {
+        self.dbs[db].get(key).filter(|item| !item.is_expired(self.now_ms))
+    }
+
+    /// Where a key is after it was expired if its time is over.
+    #[inline]
+    fn position(&mut self, db: usize, key: &Key<'_>) -> Option<u32> {
+        let place = self.dbs[db].position(key)?;
+        if self.dbs[db].at(key, place).is_expired(self.now_ms) {
+            self.expire(db, key);
+            return None;
+        }
+        Some(place)
+    }
+
+    #[inline]
+    fn touched(&mut self, db: usize, key: &Key<'_>, place: u32) -> &mut Item {
+        let (touch, clock) = (self.touch, self.lru_clock());
+        let item = self.dbs[db].at_mut(key, place);
+        if touch {
+            item.set_lru(clock);
+        }
+        item
+    }
+
+    /// Removes a key because its time is over.
+    #[cold]
+    fn expire(&mut self, db: usize, key: &Key<'_>) {
+        let Some(item) = self.dbs[db].remove(key) else { return };
+        self.stats.expired_keys += 1;
+        if self.record_expired {
+            self.expired.push(Expired { db, item });
+        }
+    }
+
+    /// Sets a key to a string. Returns whether it had a value before.
+    #[inline]
+    pub fn set_string(&mut self, db: usize, key: &Key<'_>, value: Str<'_>, policy: ExpiryPolicy) -> bool {
+        let (now_ms, lru) = (self.now_ms, self.lru_clock());
+        loop {
+            match self.dbs[db].upsert_string(key, value, policy, now_ms, lru) {
+                Upsert::Inserted => return false,
+                Upsert::Replaced => return true,
+                Upsert::Expired => self.expire(db, key),
+            }
+        }
+    }
+
+    /// Inserts an item as if it was accessed now, and returns the one that it replaced (unless its time is over).
+    pub fn insert(&mut self, db: usize, key: &Key<'_>, mut item: Item) -> Option<Item> {
+        self.position(db, key);
+        item.set_lru(self.lru_clock());
+        self.dbs[db].insert(key, item)
+    }
+
+    /// Removes a key; `None` if it is not there or its time is over.
+    pub fn remove(&mut self, db: usize, key: &Key<'_>) -> Option<Item> {
+        self.position(db, key)?;
+        self.dbs[db].remove(key)
+    }
+
+    /// Takes an item out as it is, to be put into another shard.
+    pub fn take(&mut self, db: usize, key: &Key<'_>) -> Option<Item> {
+        self.dbs[db].remove(key)
+    }
+
+    /// Puts an item in as it is, and returns the one that it replaced.
+    pub fn put(&mut self, db: usize, key: &Key<'_>, item: Item) -> Option<Item> {
+        self.dbs[db].insert(key, item)
+    }
+
+    /// Exchanges two databases.
+    pub fn swap_dbs(&mut self, a: usize, b: usize) {
+        self.interrupt_walk();
+        self.dbs.swap(a, b);
+    }
+
+    /// Empties a database. Its items go to the garbage. Returns how many they were.
+    pub fn flush(&mut self, db: usize) -> usize {
+        self.interrupt_walk();
+        let count = self.dbs[db].len();
+        self.garbage.push_tables(self.dbs[db].take_tables());
+        count
+    }
+
+    /// Empties all databases. Returns how many items they had.
+    pub fn flush_all(&mut self) -> usize {
+        (0..self.dbs.len()).map(|db| self.flush(db)).sum()
+    }
+
+    /// A random key whose time is not over. Gives up after some tries on keys whose time is.
+    pub fn random(&mut self, db: usize) -> Option<&Item> {
+        let now_ms = self.now_ms;
+        let (db, rng) = (&self.dbs[db], &mut self.rng);
+        (0..100).map_while(|_| db.random(rng)).find(|item| !item.is_expired(now_ms))
+    }
+
+    /// The keys that were removed since the last call because their time was over, oldest first.
+    pub fn take_expired(&mut self) -> std::vec::Drain<'_, Expired> {
+        self.expired.drain(..)
+    }
+}

@@ -1,0 +1,439 @@
+//! One numbered database of a shard: a [`Table`] per hash slot and what is counted about them.
+//!
+//! The array of tables has an entry for every slot and is allocated when the first key comes; slots of other
+//! shards stay untouched zero pages. Invariants: `len` and `blocks` are sums of the tables' lengths, and
+//! `volatile` counts the items that have an expiry. `due[slot]` is 0 if no item of the slot is known to expire,
+//! else a time not after which active expiry need not look at the slot (see [`super::expiry`]).
+
+use super::Budget;
+use super::item::{Item, Str};
+use super::key::{Hasher, Key, Slot};
+use super::table::{Position, Table};
+use crate::base::crc::SLOTS;
+use crate::base::rng::Rng;
+
+/// Slots are counted in blocks of so many, to find one by rank and to pass over empty ones quickly.
+const BLOCK: usize = 128;
+
+/// What happens to the expiry when a value is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpiryPolicy {
+    /// The key will not expire.
+    Clear,
+    /// The key keeps the expiry that it has (`KEEPTTL`).
+    Keep,
+    /// The key expires at this time, Unix milliseconds.
+    At(i64),
+}
+
+/// What [`Db::upsert_string`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upsert {
+    /// The key is new.
+    Inserted,
+    /// The key had a value before.
+    Replaced,
+    /// Nothing: the key is there, but its time is over. Remove it first.
+    Expired,
+}
+
+/// Where a scan goes on: the slot in the upper 14 of 62 bits and 48 bits of hash. 0 is the start and the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor(u64);
+
+impl Cursor {
+    /// Where a scan starts, and where it has ended.
+    pub const START: Cursor = Cursor(0);
+    const HASH_BITS: u32 = 48;
+
+    /// The cursor with this number, which need not come from a scan; `None` from 2^62 on.
+    pub const fn new(number: u64) -> Option<Cursor> {
+        if number >> 62 == 0 { Some(Cursor(number)) } else { None }
+    }
+
+    /// Its number, below 2^62.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The beginning of a slot.
+    pub const fn slot_start(slot: Slot) -> Cursor {
+        Cursor((slot.number() as u64) << Self::HASH_BITS)
+    }
+
+    fn at(slot: usize, position: u64) -> Cursor {
+        Cursor((slot as u64) << Self::HASH_BITS | position >> 16)
+    }
+
+    fn slot(self) -> usize {
+        (self.0 >> Self::HASH_BITS) as usize
+    }
+
+    fn position(self) -> u64 {
+        self.0 << 16
+    }
+}
+
+/// A database. See the module.
+pub struct Db {
+    /// One per slot, or none if the database was never used.
+    tables: Box<[Table]>,
+    /// Keys per block of slots.
+    blocks: [u32; SLOTS / BLOCK],
+    len: usize,
+    volatile: usize,
+    /// One per slot, or none if no key ever had an expiry.
+    due: Box<[i64]>,
+    hasher: Hasher,
+}
+
+impl Db {
+    /// An empty database that allocates nothing.
+    pub fn new(hasher: Hasher) -> Db {
+        Db {
+            tables: Box::default(),
+            blocks: [0; SLOTS / BLOCK],
+            len: 0,
+            volatile: 0,
+            due: Box::default(),
+            hasher,
+        }
+    }
+
+    /// Number of keys, with those whose time is over and which were not removed yet.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no key.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Number of keys that have an expiry.
+    pub fn volatile_len(&self) -> usize {
+        self.volatile
+    }
+
+    /// Number of keys in a slot.
+    pub fn slot_len(&self, slot: Slot) -> usize {
+        self.slot_len_at(slot.index())
+    }
+
+    pub(super) fn slot_len_at(&self, slot: usize) -> usize {
+        self.tables.get(slot).map_or(0, Table::len)
+    }
+
+    /// Bytes of the tables (not of the items).
+    pub fn table_bytes(&self) -> usize {
+        self.tables.iter().map(|table| size_of::<Table>() + table.memory_usage_bytes()).sum()
+    }
+
+    #[inline]
+    pub(super) fn position(&self, key: &Key<'_>) -> Option<u32> {
+        match self.tables.get(key.slot.index())?.position(key) {
+            Position::Found(place) => Some(place),
+            Position::Vacant(_) => None,
+        }
+    }
+
+    /// The item at a position that was just asked for.
+    #[inline]
+    pub(super) fn at(&self, key: &Key<'_>, place: u32) -> &Item {
+        self.tables[key.slot.index()].at(key.hash, place)
+    }
+
+    #[inline]
+    pub(super) fn at_mut(&mut self, key: &Key<'_>, place: u32) -> &mut Item {
+        self.tables[key.slot.index()].at_mut(key.hash, place)
+    }
+
+    /// The item of a key, whether or not its time is over.
+    #[inline]
+    pub fn get(&self, key: &Key<'_>) -> Option<&Item> {
+        let place = self.position(key)?;
+        Some(self.at(key, place))
+    }
+
+    /// The item of a key, to change its value. It must not be swapped with another item; that would lose keys.
+    #[inline]
+    pub fn get_mut(&mut self, key: &Key<'_>) -> Option<&mut Item> {
+        let place = self.position(key)?;
+        Some(self.at_mut(key, place))
+    }
+
+    /// The value of a key as a growing buffer, if it is there.
+    pub fn string_mut(&mut self, key: &Key<'_>) -> Option<&mut Vec<u8>> {
+        self.get_mut(key).map(Item::string_mut)
+    }
+
+    /// Inserts an item, whose key is `key`, and returns the one that it replaced.
+    pub fn insert(&mut self, key: &Key<'_>, item: Item) -> Option<Item> {
+        debug_assert_eq!(item.key(), key.bytes);
+        let old = self.remove(key);
+        let vacant = self.vacancy(key).expect("it was just removed");
+        self.insert_at(key, vacant, item);
+        old
+    }
+
+    /// Where a key would be, or `None` if it is there.
+    fn vacancy(&self, key: &Key<'_>) -> Option<u32> {
+        match self.tables.get(key.slot.index()).map(|table| table.position(key)) {
+            Some(Position::Found(_)) => None,
+            Some(Position::Vacant(place)) => Some(place),
+            None => Some(0),
+        }
+    }
+
+    #[inline]
+    fn insert_at(&mut self, key: &Key<'_>, vacant: u32, item: Item) {
+        if self.tables.is_empty() {
+            self.tables = Table::empty_array(SLOTS);
+        }
+        let slot = key.slot.index();
+        if let Some(at) = item.expire_at_ms() {
+            self.volatile += 1;
+            self.note_expiry(slot, at);
+        }
+        self.tables[slot].insert(key.hash, vacant, item, &self.hasher);
+        self.len += 1;
+        self.blocks[slot / BLOCK] += 1;
+    }
+
+    /// Removes a key.
+    pub fn remove(&mut self, key: &Key<'_>) -> Option<Item> {
+        let place = self.position(key)?;
+        let slot = key.slot.index();
+        let item = self.tables[slot].remove(key.hash, place);
+        self.count_removed(slot, 1, usize::from(item.has_expiry()));
+        Some(item)
+    }
+
+    fn count_removed(&mut self, slot: usize, count: usize, volatile: usize) {
+        self.len -= count;
+        self.blocks[slot / BLOCK] -= count as u32;
+        self.volatile -= volatile;
+    }
+
+    /// Sets a key to a string, in place if the old value has the same size. `lru` is the access clock, which
+    /// the item gets; an item whose time is over at `now_ms` is left alone.
+    #[inline]
+    pub fn upsert_string(
+        &mut self,
+        key: &Key<'_>,
+        value: Str<'_>,
+        policy: ExpiryPolicy,
+        now_ms: i64,
+        lru: u32,
+    ) -> Upsert {
+        let slot = key.slot.index();
+        let vacant = match self.tables.get_mut(slot).map(|table| (table.position(key), table)) {
+            Some((Position::Found(place), table)) => {
+                let item = table.at_mut(key.hash, place);
+                let before = item.expire_at_ms();
+                if before.is_some() && item.is_expired(now_ms) {
+                    return Upsert::Expired;
+                }
+                let after = policy.resolve(before);
+                item.overwrite(key.bytes, value, after, lru);
+                self.count_expiry_change(slot, before, after);
+                return Upsert::Replaced;
+            }
+            Some((Position::Vacant(place), _)) => place,
+            None => 0,
+        };
+        let mut item = Item::new(key.bytes, value, policy.resolve(None));
+        item.set_lru(lru);
+        self.insert_at(key, vacant, item);
+        Upsert::Inserted
+    }
+
+    /// Sets or removes the expiry of a key, Unix milliseconds. Returns whether the key is there.
+    pub fn set_expiry(&mut self, key: &Key<'_>, expire_at_ms: Option<i64>) -> bool {
+        let Some(item) = self.get_mut(key) else { return false };
+        let before = item.expire_at_ms();
+        item.set_expire_at_ms(expire_at_ms);
+        self.count_expiry_change(key.slot.index(), before, expire_at_ms);
+        true
+    }
+
+    #[inline]
+    fn count_expiry_change(&mut self, slot: usize, before: Option<i64>, after: Option<i64>) {
+        self.volatile = self.volatile + usize::from(after.is_some()) - usize::from(before.is_some());
+        if let Some(at) = after {
+            self.note_expiry(slot, at);
+        }
+    }
+
+    /// Makes sure that active expiry looks at a slot when this time is over.
+    #[inline]
+    fn note_expiry(&mut self, slot: usize, at: i64) {
+        if self.due.is_empty() {
+            self.due = vec![0; SLOTS].into_boxed_slice();
+        }
+        let due = &mut self.due[slot];
+        let at = at.max(1);
+        if *due == 0 || at < *due {
+            *due = at;
+        }
+    }
+
+    /// The first slot from `from` on that may hold items whose time is over.
+    pub(super) fn next_due_slot(&self, from: usize, now_ms: i64) -> Option<usize> {
+        let found = self.due.get(from..)?.iter().position(|&due| due != 0 && due < now_ms)?;
+        Some(from + found)
+    }
+
+    /// Before a slot is swept: what is set from now on counts again.
+    pub(super) fn forget_due(&mut self, slot: usize) {
+        self.due[slot] = 0;
+    }
+
+    /// After (a part of) a slot was swept: one of the items that stay expires then.
+    pub(super) fn keep_due(&mut self, slot: usize, at: i64) {
+        self.note_expiry(slot, at);
+    }
+
+    /// Takes items whose time is over out of a slot, from a position on. Returns where to go on, or `None`
+    /// when the slot is done, and the earliest expiry among the items that were kept.
+    pub(super) fn sweep_expired(
+        &mut self,
+        slot: usize,
+        from: u64,
+        now_ms: i64,
+        budget: &mut Budget,
+        removed: &mut impl FnMut(Item),
+    ) -> (Option<u64>, Option<i64>) {
+        let mut earliest = i64::MAX;
+        let mut count = 0;
+        let next = self.tables[slot].sweep(
+            from,
+            budget,
+            &mut |item| {
+                let expired = item.is_expired(now_ms);
+                if let Some(at) = item.expire_at_ms().filter(|_| !expired) {
+                    earliest = earliest.min(at);
+                }
+                expired
+            },
+            &mut |item| {
+                count += 1;
+                removed(item);
+            },
+        );
+        self.count_removed(slot, count, count);
+        (next, (earliest != i64::MAX).then_some(earliest))
+    }
+
+    /// Visits items from a cursor on until the budget is spent, at least one unless there is none left. Every
+    /// item that is there from the first call to the last is visited exactly once, whatever happens to others.
+    pub fn scan(&self, cursor: Cursor, mut budget: Budget, mut visit: impl FnMut(&Item)) -> Cursor {
+        let mut position = cursor.position();
+        let mut slot = cursor.slot();
+        while let Some(next) = self.next_used_slot(slot) {
+            if next != slot {
+                (slot, position) = (next, 0);
+            }
+            if budget.is_spent() {
+                return Cursor::at(slot, position);
+            }
+            if let Some(rest) = self.tables[slot].scan(position, &mut budget, &self.hasher, &mut visit) {
+                return Cursor::at(slot, rest);
+            }
+            (slot, position) = (slot + 1, 0);
+        }
+        Cursor::START
+    }
+
+    /// The first slot from `from` on that has keys.
+    fn next_used_slot(&self, from: usize) -> Option<usize> {
+        let mut slot = from;
+        while slot < self.tables.len() {
+            if slot.is_multiple_of(BLOCK) && self.blocks[slot / BLOCK] == 0 {
+                slot += BLOCK;
+            } else if self.tables[slot].len() == 0 {
+                slot += 1;
+            } else {
+                return Some(slot);
+            }
+        }
+        None
+    }
+
+    /// Visits the items of one slot.
+    pub fn for_each_in_slot(&self, slot: Slot, mut visit: impl FnMut(&Item)) {
+        if let Some(table) = self.tables.get(slot.index()) {
+            table.scan(0, &mut Budget::items(usize::MAX), &self.hasher, &mut visit);
+        }
+    }
+
+    /// Visits all items, in the order of slots and hashes.
+    pub fn for_each(&self, visit: impl FnMut(&Item)) {
+        self.scan(Cursor::START, Budget::items(usize::MAX), visit);
+    }
+
+    /// An item drawn at random, nearly uniformly; `None` only if there is none.
+    pub fn random(&self, rng: &mut Rng) -> Option<&Item> {
+        if self.len == 0 {
+            return None;
+        }
+        let mut rank = rng.below(self.len);
+        let block = by_rank(self.blocks.iter().map(|&len| len as usize), &mut rank);
+        let tables = &self.tables[block * BLOCK..][..BLOCK];
+        tables[by_rank(tables.iter().map(Table::len), &mut rank)].random(rng)
+    }
+
+    /// Takes everything out at once; dropping it all may take long, see [`super::Garbage`].
+    pub(super) fn take_tables(&mut self) -> Box<[Table]> {
+        let hasher = self.hasher.clone();
+        std::mem::replace(self, Db::new(hasher)).tables
+    }
+
+    /// First step of bringing a key into the cache: its table.
+    #[inline]
+    pub fn prefetch_table(&self, key: &Key<'_>) {
+        if let Some(table) = self.tables.get(key.slot.index()) {
+            super::table::prefetch(table);
+        }
+    }
+
+    /// Second step, when the first has had some time: its place in the table.
+    #[inline]
+    pub fn prefetch_entry(&self, key: &Key<'_>) {
+        if let Some(table) = self.tables.get(key.slot.index()) {
+            table.prefetch_home(key);
+        }
+    }
+
+    /// Third step: the item.
+    #[inline]
+    pub fn prefetch_item(&self, key: &Key<'_>) {
+        if let Some(table) = self.tables.get(key.slot.index()) {
+            table.prefetch_item(key);
+        }
+    }
+}
+
+impl ExpiryPolicy {
+    #[inline]
+    fn resolve(self, before: Option<i64>) -> Option<i64> {
+        match self {
+            ExpiryPolicy::Clear => None,
+            ExpiryPolicy::Keep => before,
+            ExpiryPolicy::At(at) => Some(at),
+        }
+    }
+}
+
+/// Which of these lengths a rank falls into; the rank within it is left in `rank`.
+fn by_rank(lens: impl Iterator<Item = usize>, rank: &mut usize) -> usize {
+    for (index, len) in lens.enumerate() {
+        if *rank < len {
+            return index;
+        }
+        *rank -= len;
+    }
+    unreachable!("a rank is below the sum of the lengths")
+}

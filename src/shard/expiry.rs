@@ -1,0 +1,197 @@
+//! Active expiry and deferred freeing: work that is done in small steps between commands.
+//!
+//! Expiry goes over the keyspace in passes, at most one per [`PASS_INTERVAL_MS`]. A pass looks at every slot
+//! whose hint says that something may be due, and walks its table. The position is a hash, so that a walk can
+//! be interrupted anywhere. While a slot is walked its hint collects the earliest expiry of what stays; when it
+//! is done the hint is put off a little if the walk found few, so that a big table is not walked for every key.
+
+use std::collections::VecDeque;
+
+use super::item::Item;
+use super::table::Table;
+use super::{Budget, Expired, Shard};
+
+/// Least time between the starts of two passes.
+pub const PASS_INTERVAL_MS: i64 = 100;
+/// A slot that was walked mostly in vain rests for as many milliseconds as it has items, at most this long.
+const LONGEST_REST_MS: i64 = 1000;
+/// A walk was worth it if one in so many items was due.
+const WORTH_IT: usize = 8;
+/// Cost of looking for the next due slot, in items.
+const SEARCH_COST: usize = 8;
+
+/// How far [`Shard::expire_some`] came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpireProgress {
+    /// The budget is spent and there may be more to do.
+    More,
+    /// Nothing is to be done before this time, Unix milliseconds.
+    IdleUntil(i64),
+}
+
+/// Where the current pass stands.
+#[derive(Debug, Default)]
+pub(super) struct Pass {
+    /// Whether there is one.
+    running: bool,
+    started_ms: i64,
+    db: usize,
+    slot: usize,
+    /// Set while the slot is being walked.
+    walk: Option<Walk>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Walk {
+    position: u64,
+    /// Items when it began.
+    len: usize,
+    removed: usize,
+    /// Earliest expiry of the items kept.
+    earliest: i64,
+}
+
+impl Shard {
+    /// Removes keys whose time is over until the budget is spent or the pass is done. Each removed key is
+    /// counted and recorded as by lazy expiry.
+    pub fn expire_some(&mut self, budget: &mut Budget) -> ExpireProgress {
+        let idle_until = self.pass.started_ms.saturating_add(PASS_INTERVAL_MS);
+        if !self.active_expiry {
+            return ExpireProgress::IdleUntil(self.now_ms.saturating_add(PASS_INTERVAL_MS));
+        }
+        if !self.pass.running {
+            // A clock that was set back must not stop expiry.
+            if self.now_ms < idle_until && self.now_ms >= self.pass.started_ms {
+                return ExpireProgress::IdleUntil(idle_until);
+            }
+            self.pass = Pass { running: true, started_ms: self.now_ms, ..Pass::default() };
+        }
+        while !budget.is_spent() {
+            if !self.expire_step(budget) {
+                self.pass.running = false;
+                return ExpireProgress::IdleUntil(self.pass.started_ms.saturating_add(PASS_INTERVAL_MS));
+            }
+        }
+        ExpireProgress::More
+    }
+
+    /// Goes on with a walk or begins the next one; `false` if the pass is done.
+    fn expire_step(&mut self, budget: &mut Budget) -> bool {
+        let Some(db) = self.dbs.get_mut(self.pass.db) else { return false };
+        let slot = self.pass.slot;
+        if let Some(walk) = self.pass.walk {
+            self.pass.walk = self.walk_on(slot, walk, budget);
+            if self.pass.walk.is_none() {
+                self.pass.slot += 1;
+            }
+            return true;
+        }
+        budget.spend(SEARCH_COST);
+        let found = if db.volatile_len() == 0 { None } else { db.next_due_slot(slot, self.now_ms) };
+        if let Some(due) = found {
+            db.forget_due(due);
+            self.pass.slot = due;
+            self.pass.walk =
+                Some(Walk { position: 0, len: db.slot_len_at(due), removed: 0, earliest: i64::MAX });
+        } else {
+            self.pass.db += 1;
+            self.pass.slot = 0;
+        }
+        true
+    }
+
+    fn walk_on(&mut self, slot: usize, mut walk: Walk, budget: &mut Budget) -> Option<Walk> {
+        let (index, now_ms) = (self.pass.db, self.now_ms);
+        let (expired, record) = (&mut self.expired, self.record_expired);
+        let mut removed = 0;
+        let (next, earliest) =
+            self.dbs[index].sweep_expired(slot, walk.position, now_ms, budget, &mut |item| {
+                removed += 1;
+                if record {
+                    expired.push(Expired { db: index, item });
+                }
+            });
+        self.stats.expired_keys += removed as u64;
+        walk.removed += removed;
+        walk.earliest = walk.earliest.min(earliest.unwrap_or(i64::MAX));
+        if let Some(position) = next {
+            return Some(Walk { position, ..walk });
+        }
+        if walk.earliest != i64::MAX {
+            let rest =
+                if walk.removed * WORTH_IT < walk.len { (walk.len as i64).min(LONGEST_REST_MS) } else { 0 };
+            self.dbs[index].keep_due(slot, walk.earliest.max(now_ms.saturating_add(rest)));
+        }
+        None
+    }
+
+    /// Stops the walk, for databases are about to change places or to be emptied.
+    pub(super) fn interrupt_walk(&mut self) {
+        if self.pass.walk.take().is_some() {
+            self.dbs[self.pass.db].keep_due(self.pass.slot, self.now_ms);
+        }
+    }
+}
+
+/// What was taken out of the keyspace and waits for being freed in steps.
+#[derive(Default)]
+pub struct Garbage {
+    databases: VecDeque<Box<[Table]>>,
+    /// Tables of the first database that are free already.
+    done: usize,
+    items: Vec<Item>,
+}
+
+impl Garbage {
+    /// Adds an item whose value may take long to free.
+    pub fn push(&mut self, item: Item) {
+        self.items.push(item);
+    }
+
+    pub(super) fn push_tables(&mut self, tables: Box<[Table]>) {
+        if !tables.is_empty() {
+            self.databases.push_back(tables);
+        }
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.databases.is_empty() && self.items.is_empty()
+    }
+
+    /// Number of items that wait (`lazyfree_pending_objects`).
+    pub fn len(&self) -> usize {
+        let tables = self.databases.iter().flatten();
+        self.items.len() + tables.map(Table::len).sum::<usize>()
+    }
+
+    /// Frees until the budget is spent. Returns how many items it freed.
+    pub fn free_some(&mut self, budget: &mut Budget) -> usize {
+        let mut freed = 0;
+        while !budget.is_spent() && self.items.pop().is_some() {
+            budget.spend(1);
+            freed += 1;
+        }
+        while let Some(tables) = self.databases.front_mut() {
+            for table in &mut tables[self.done..] {
+                if budget.is_spent() {
+                    return freed;
+                }
+                let before = table.len();
+                if before == 0 {
+                    self.done += 1;
+                    continue;
+                }
+                let empty = table.drop_some(budget);
+                freed += before - table.len();
+                if !empty {
+                    return freed;
+                }
+                self.done += 1;
+            }
+            self.databases.pop_front();
+            self.done = 0;
+        }
+        freed
+    }
+}
