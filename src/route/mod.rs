@@ -2,11 +2,9 @@
 
 pub mod message;
 
+use crate::base::crc::SLOTS;
 use crate::runtime::io::CoreId;
 use crate::shard::key::Slot;
-
-/// Slots of the keyspace, as in Redis Cluster.
-pub const SLOTS: usize = 16384;
 
 /// Which shard owns which slot: contiguous ranges of nearly equal length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +32,7 @@ impl ShardMap {
     /// The owner of a slot.
     #[inline]
     pub fn owner(self, slot: Slot) -> CoreId {
-        CoreId(((u32::from(slot.0) * u32::from(self.shards)) / SLOTS as u32) as u16)
+        CoreId(((u32::from(slot.number()) * u32::from(self.shards)) / SLOTS as u32) as u16)
     }
 
     /// The slots of one shard: `first..end`.
@@ -57,7 +55,7 @@ mod tests {
                 let slots = map.slots_of(core);
                 assert_eq!(slots.start, next);
                 next = slots.end;
-                assert!(slots.clone().all(|slot| map.owner(Slot(slot)) == core));
+                assert!(slots.clone().all(|slot| map.owner(Slot::new(slot).unwrap()) == core));
             }
             assert_eq!(usize::from(next), SLOTS);
         }
