@@ -1,9 +1,11 @@
 //! Ground that knows nothing of servers: bytes, numbers, checksums, patterns.
 
 pub mod crc;
+pub mod glob;
 mod grisu;
 mod literal;
 pub mod long_double;
 mod natural;
 pub mod number;
+pub mod quote;
 pub mod rng;
