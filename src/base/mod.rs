@@ -1,5 +1,6 @@
 //! Ground that knows nothing of servers: bytes, numbers, checksums, patterns.
 
+pub mod crc64;
 pub mod crc;
 pub mod glob;
 mod grisu;
@@ -9,3 +10,4 @@ mod natural;
 pub mod number;
 pub mod quote;
 pub mod rng;
+pub mod time;
