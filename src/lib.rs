@@ -13,3 +13,4 @@ pub mod command;
 pub mod command_table;
 pub mod execute;
 pub mod shard;
+pub mod types;
