@@ -1,7 +1,7 @@
 //! Ground that knows nothing of servers: bytes, numbers, checksums, patterns.
 
-pub mod crc64;
 pub mod crc;
+pub mod crc64;
 pub mod glob;
 mod grisu;
 mod literal;
