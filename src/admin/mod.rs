@@ -1,0 +1,43 @@
+//! Handlers of commands about connections and the server: they see the session and the state of their core, and ask
+//! other cores by [`Query`].
+
+use crate::command::lookup::Command;
+use crate::core::state::CoreState;
+use crate::net::client::Client;
+use crate::protocol::Error;
+use crate::protocol::resp::Reply;
+use crate::route::message::{Answer, Query};
+use crate::runtime::io::ConnId;
+
+/// What a session handler works on.
+pub struct Cx<'a> {
+    /// The core.
+    pub core: &'a mut CoreState,
+    /// The connection that called. Its client exists while the handler runs.
+    pub conn: ConnId,
+    /// The command.
+    pub command: &'static Command,
+    /// The arguments; the first is the command's name.
+    pub args: &'a [&'a [u8]],
+    /// The answer.
+    pub reply: Reply<'a>,
+}
+
+impl Cx<'_> {
+    /// The client that called.
+    pub fn client(&mut self) -> &mut Client {
+        self.core.clients.get_mut(self.conn).expect("the client exists while its command runs")
+    }
+}
+
+/// How a session handler goes on.
+pub enum Flow {
+    /// The reply is written.
+    Done,
+    /// All cores, this one included, are to be asked; the function writes the reply from their answers, which come
+    /// in the order of the cores.
+    Ask(Query, fn(&mut Cx<'_>, Vec<Answer>) -> Result<(), Error>),
+}
+
+/// A session handler. On an error whatever it has written is dropped and the error is sent in its place.
+pub type Handler = fn(&mut Cx<'_>) -> Result<Flow, Error>;

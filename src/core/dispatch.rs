@@ -1,0 +1,521 @@
+//! From received bytes to executed commands: parse, check, route, run.
+//!
+//! Order of effects: a client's commands run in the order sent, with one exception that concerns single-shard commands
+//! on different shards: they are sent on without waiting for each other, so that a pipeline keeps all cores busy. Per key
+//! and per shard the order holds, replies always come in order, and anything else (commands over several shards, or about
+//! the session) waits until all replies are there.
+
+use smallvec::SmallVec;
+
+use crate::admin::{Cx, Flow};
+use crate::command::keys::{self, KeyPlan};
+use crate::command::lookup::Command;
+use crate::command::spec::{Flags, Spread};
+use crate::command_table::Run;
+use crate::core::state::{CoreState, Order, Waiter};
+use crate::execute::{self, Exec};
+use crate::net::client::{Client, Input, ReplyMode, Waiting};
+use crate::protocol::Error;
+use crate::protocol::resp::{Limits, Parsed, Parser, Reply};
+use crate::route::message::{Access, Args, Call, Message, OwnedArgs, ReplyTo};
+use crate::runtime::io::{ConnId, CoreId};
+use crate::shard::{Cursor, Key};
+
+/// Unparsed input of a client that cannot run at the moment, beyond which it is not read from, in bytes.
+const INPUT_PAUSE_BYTES: usize = 1 << 20;
+/// Unsent output of a client beyond which its requests wait, in bytes.
+const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
+/// Replies that one client may expect from other cores.
+const GAPS_MAX: usize = 4096;
+/// Bytes under way to one other core beyond which clients wait.
+const OUTBOX_MAX_BYTES: usize = 16 << 20;
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// It has run or is under way.
+    Taken,
+    /// It must wait (the client's `waiting` says for what) and be parsed again then.
+    Again,
+}
+
+/// Keys of one command, with their places among the arguments.
+type Keys<'a> = SmallVec<[(usize, Key<'a>); 4]>;
+
+impl CoreState {
+    /// Bytes have come in.
+    pub fn on_received(&mut self, conn: ConnId, data: &[u8]) {
+        self.stats.net_input_bytes += data.len() as u64;
+        let now_ms = self.now_ms();
+        let Some(client) = self.clients.get_mut(conn) else { return };
+        client.received_bytes += data.len() as u64;
+        client.active_ms = now_ms;
+        if client.close_after_reply {
+            return;
+        }
+        if client.input.is_none() && client.is_ready() {
+            let mut parser = std::mem::take(&mut self.parser);
+            let (used, at_least) = self.run_requests(conn, data, &mut parser);
+            if used < data.len()
+                && let Some(client) = self.clients.get_mut(conn)
+            {
+                // What is left of the frame needs memory of its own: the receive buffer is given back.
+                let bytes = data[used..].to_vec();
+                client.input = Some(Box::new(Input { bytes, parser, at_least }));
+            } else {
+                parser.reset();
+                self.parser = parser;
+            }
+        } else {
+            let input = client.input.get_or_insert_default();
+            input.bytes.extend_from_slice(data);
+            self.run_input(conn);
+        }
+        self.bound_input(conn);
+    }
+
+    /// Runs what stands in a client's input, as far as it is complete and may run.
+    pub fn run_input(&mut self, conn: ConnId) {
+        let Some(client) = self.clients.get_mut(conn) else { return };
+        if !client.is_ready() {
+            return;
+        }
+        let Some(mut input) = client.input.take() else { return };
+        if input.bytes.len() < input.at_least {
+            client.input = Some(input);
+            return;
+        }
+        let (used, at_least) = self.run_requests(conn, &input.bytes, &mut input.parser);
+        let Some(client) = self.clients.get_mut(conn) else { return };
+        if used < input.bytes.len() {
+            input.bytes.drain(..used);
+            input.at_least = at_least;
+            client.input = Some(input);
+        }
+        if client.receive_paused && client.input.as_ref().is_none_or(|input| input.bytes.len() < INPUT_PAUSE_BYTES) {
+            client.receive_paused = false;
+            self.orders.push(Order::Resume(conn));
+        }
+    }
+
+    /// Keeps a client's unparsed input within bounds: stops reading, or closes the connection.
+    fn bound_input(&mut self, conn: ConnId) {
+        let Some(client) = self.clients.get_mut(conn) else { return };
+        let Some(input) = &client.input else { return };
+        let held = input.bytes.len();
+        if held as u64 > self.config.client_query_buffer_limit_bytes {
+            self.stats.query_limit_disconnections += 1;
+            let who = crate::admin::clients::line(client, self.shard.now_ms, self.lookup);
+            self.shared.log.warning(format_args!(
+                "Closing client that reached max query buffer length: {who} (qbuf initial bytes: {held})"
+            ));
+            self.close_client(conn);
+        } else if !client.is_ready() && held > INPUT_PAUSE_BYTES && !client.receive_paused {
+            client.receive_paused = true;
+            self.orders.push(Order::Pause(conn));
+        }
+    }
+
+    /// Runs requests from the beginning of `input`. Returns how many bytes are done with, and the length that the rest
+    /// must reach before another attempt makes sense.
+    fn run_requests(&mut self, conn: ConnId, input: &[u8], parser: &mut Parser) -> (usize, usize) {
+        let mut at = 0;
+        self.lend_buffer(conn);
+        self.last_ticks = self.clock.ticks();
+        while at < input.len() {
+            let Some(client) = self.clients.get_mut(conn) else { return (input.len(), 0) };
+            if !client.is_ready() {
+                break;
+            }
+            if client.row.ready_len() + client.sending_bytes > OUTPUT_PAUSE_BYTES {
+                client.waiting = Waiting::Room;
+                break;
+            }
+            let limits = Limits {
+                bulk_max_bytes: self.hot.bulk_max_bytes,
+                unauthenticated: !client.session.authenticated && self.hot.password,
+            };
+            let frame = &input[at..];
+            match parser.parse(frame, &limits) {
+                Ok(Parsed::Request { frame_len }) => {
+                    let args: Args<'_> = parser.args(frame).collect();
+                    let next = self.run(conn, &args);
+                    parser.reset();
+                    if next == Next::Again {
+                        break;
+                    }
+                    at += frame_len;
+                }
+                Ok(Parsed::Nothing { frame_len }) => {
+                    parser.reset();
+                    at += frame_len;
+                }
+                Ok(Parsed::Incomplete { at_least }) => {
+                    self.mark_client_dirty(conn);
+                    return (at, at_least);
+                }
+                Err(error) => {
+                    self.stats.protocol_errors += 1;
+                    self.fail(conn, &error.to_string());
+                    if let Some(client) = self.clients.get_mut(conn) {
+                        client.close_after_reply = true;
+                    }
+                    at = input.len();
+                }
+            }
+        }
+        self.mark_client_dirty(conn);
+        (at, 0)
+    }
+
+    /// Gives a client's row a buffer with capacity, so that its replies need not grow one.
+    fn lend_buffer(&mut self, conn: ConnId) {
+        let spare = self.spare_buffer();
+        match self.clients.get_mut(conn) {
+            Some(client) if client.row.is_bare() => client.row.lend(spare),
+            _ => self.recycle_buffer(spare),
+        }
+    }
+
+    fn mark_client_dirty(&mut self, conn: ConnId) {
+        if let Some(client) = self.clients.get_mut(conn) {
+            CoreState::mark_dirty(&mut self.dirty, client);
+        }
+    }
+
+    /// Answers with an error and counts it.
+    fn fail(&mut self, conn: ConnId, text: &str) {
+        self.stats.record_error(text);
+        let Some(client) = self.clients.get_mut(conn) else { return };
+        if client.session.reply_mode == ReplyMode::On {
+            let resp = client.session.resp;
+            client.row.write(|out| Reply::new(out, resp).error_text(text));
+        }
+    }
+
+    /// Answers a command that must not run.
+    #[cold]
+    fn reject(&mut self, conn: ConnId, command: Option<&Command>, error: &Error) -> Next {
+        if let Some(command) = command {
+            self.stats.commands[usize::from(command.id.0)].rejected += 1;
+        }
+        self.fail(conn, &error.to_string());
+        self.finish_muted(conn);
+        Next::Taken
+    }
+
+    /// Runs one request.
+    fn run(&mut self, conn: ConnId, args: &Args<'_>) -> Next {
+        let lookup = self.lookup;
+        let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
+        let command = match lookup.resolve(args) {
+            Ok(command) => command,
+            Err(_) if client.row.gaps() > 0 => return wait_for_replies(client),
+            Err(error) => {
+                if is_cross_protocol(args[0]) {
+                    return self.refuse_http(conn);
+                }
+                let known = lookup.find(args);
+                return self.reject(conn, known, &error);
+            }
+        };
+        if !client.session.authenticated && self.hot.password && !command.flags.contains(Flags::NO_AUTH) {
+            return self.reject(conn, Some(command), &Error::text("NOAUTH Authentication required."));
+        }
+        if self.pause.is_some() && self.must_pause(conn, command) {
+            return Next::Again;
+        }
+        let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
+        client.commands += 1;
+        client.last_command = Some(command.id);
+        if client.session.reply_mode != ReplyMode::On && client.row.gaps() > 0 {
+            return wait_for_replies(client);
+        }
+        if self.monitors.iter().any(|&count| count > 0) && !command.flags.contains(Flags::SKIP_MONITOR) {
+            self.feed_monitors(conn, command, args);
+        }
+        match command.entry.run {
+            Run::Keys(handler) => self.run_keys(conn, command, handler, args),
+            Run::Session(handler) => self.run_session(conn, command, handler, args),
+            Run::Subcommands => self.reject(conn, Some(command), &Error::Syntax),
+        }
+    }
+
+    /// A browser that was talked into sending requests here must not get through to commands in the body.
+    #[cold]
+    fn refuse_http(&mut self, conn: ConnId) -> Next {
+        self.stats.protocol_errors += 1;
+        self.shared.log.warning(format_args!(
+            "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. This \
+             is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis instance. \
+             Connection aborted."
+        ));
+        self.close_client(conn);
+        Next::Taken
+    }
+
+    /// Whether `CLIENT PAUSE` holds this command back; if so the client waits.
+    #[cold]
+    fn must_pause(&mut self, conn: ConnId, command: &Command) -> bool {
+        let Some(pause) = self.pause else { return false };
+        if self.now_ms() >= pause.until_ms {
+            return false;
+        }
+        let writes = command.flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE);
+        let exempt = command.full_name.starts_with("client|") || command.spec().name == "shutdown";
+        if exempt || (pause.writes_only && !writes) {
+            return false;
+        }
+        if let Some(client) = self.clients.get_mut(conn) {
+            client.waiting = Waiting::Paused;
+        }
+        true
+    }
+
+    fn call_of(client: &Client, command: &Command) -> Call {
+        Call { command: command.id, db: client.session.db, resp: client.session.resp, no_touch: client.session.no_touch }
+    }
+
+    /// Runs a command on keys: here, on the core that owns them, or as a transaction over several.
+    #[inline]
+    fn run_keys(&mut self, conn: ConnId, command: &'static Command, handler: execute::Handler, args: &Args<'_>) -> Next {
+        let (mut keys, owner) = (Keys::new(), self.core);
+        let owner = match (command.entry.spec.spread, command.keys) {
+            (_, KeyPlan::One(at)) => {
+                let key = self.shard.key(args[at]);
+                keys.push((at, key));
+                self.map.owner(key.slot)
+            }
+            (Spread::Cursor, _) => self.owner_of_cursor(args[1]),
+            (Spread::Shards(_), _) if self.map.shards() > 1 => {
+                return self.run_over_shards(conn, command, args, &keys, Spread::Shards);
+            }
+            (_, KeyPlan::None) => owner,
+            (spread, plan) => {
+                if let Err(error) = self.find_keys(command, plan, args, &mut keys) {
+                    return self.reject(conn, Some(command), &error);
+                }
+                let mut owners = keys.iter().map(|(_, key)| self.map.owner(key.slot));
+                let first = owners.next().unwrap_or(owner);
+                if owners.any(|other| other != first) {
+                    return self.run_over_shards(conn, command, args, &keys, spread);
+                }
+                first
+            }
+        };
+        if owner == self.core { self.run_here(conn, command, handler, args, &keys) } else { self.run_there(conn, owner, command, args) }
+    }
+
+    fn find_keys<'a>(&self, command: &Command, plan: KeyPlan, args: &Args<'a>, keys: &mut Keys<'a>) -> Result<(), Error> {
+        match plan {
+            KeyPlan::Range(range) => {
+                keys.extend(range.positions(args.len()).map(|at| (at, self.shard.key(args[at]))));
+            }
+            _ => {
+                let found = keys::keys_of(command.spec(), args)?;
+                keys.extend(found.iter().map(|found| (found.index, self.shard.key(args[found.index]))));
+            }
+        }
+        Ok(())
+    }
+
+    /// The shard that a `SCAN` cursor points into; one that is no cursor is refused by the handler, anywhere.
+    fn owner_of_cursor(&self, cursor: &[u8]) -> CoreId {
+        let cursor = crate::base::number::parse_u64(cursor).and_then(Cursor::new);
+        cursor.map_or(self.core, |cursor| self.map.owner(cursor.slot()))
+    }
+
+    /// Runs a command whose keys are all on this shard.
+    #[inline]
+    fn run_here(
+        &mut self,
+        conn: ConnId,
+        command: &'static Command,
+        handler: execute::Handler,
+        args: &Args<'_>,
+        keys: &Keys<'_>,
+    ) -> Next {
+        let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
+        let call = CoreState::call_of(client, command);
+        if !self.locks.is_empty() {
+            let access = access_of(command, keys);
+            let shared = !command.flags.contains(Flags::WRITE);
+            if !self.locks.admits(&access, shared) {
+                let to = ReplyTo { conn, client: client.id, sequence: client.row.leave_gap() };
+                let waiter = Waiter::Run { from: self.core, to, call, args: OwnedArgs::new(args) };
+                self.wait_in_line(access, shared, waiter);
+                return Next::Taken;
+            }
+        }
+        let muted = client.session.reply_mode != ReplyMode::On;
+        self.shard.touch = !call.no_touch;
+        let shard = &mut self.shard;
+        let (result, changes) = client.row.write(|out| {
+            let start = out.len();
+            let reply = Reply::new(out, call.resp);
+            let mut exec = Exec::new(args, shard, usize::from(call.db), reply, keys.first().copied());
+            let result = exec.run(handler);
+            let changes = exec.changes;
+            if muted {
+                out.truncate(start);
+            }
+            (result, changes)
+        });
+        self.stats.changes += changes;
+        self.account(command, args, Some(conn), result.as_ref().err());
+        if muted {
+            self.finish_muted(conn);
+        }
+        Next::Taken
+    }
+
+    /// Sends a command to the core that owns its keys.
+    fn run_there(&mut self, conn: ConnId, owner: CoreId, command: &'static Command, args: &Args<'_>) -> Next {
+        let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
+        let outbox = &mut self.outboxes[owner.index()];
+        if client.row.gaps() >= GAPS_MAX || outbox.bytes.len() > OUTBOX_MAX_BYTES {
+            return wait_for_replies(client);
+        }
+        self.stats.remote_commands += 1;
+        let call = CoreState::call_of(client, command);
+        let to = ReplyTo { conn, client: client.id, sequence: client.row.leave_gap() };
+        let args = outbox.pack_args(args);
+        outbox.messages.push(Message::Run { to, call, args });
+        Next::Taken
+    }
+
+    fn run_over_shards(
+        &mut self,
+        conn: ConnId,
+        command: &'static Command,
+        args: &Args<'_>,
+        keys: &Keys<'_>,
+        _spread: impl Sized,
+    ) -> Next {
+        let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
+        if client.row.gaps() > 0 {
+            return wait_for_replies(client);
+        }
+        client.waiting = Waiting::Txn;
+        let call = CoreState::call_of(client, command);
+        let to = ReplyTo { conn, client: client.id, sequence: 0 };
+        self.start_txn(to, call, command, args, keys);
+        Next::Taken
+    }
+
+    /// Runs a command about the session or the server.
+    fn run_session(&mut self, conn: ConnId, command: &'static Command, handler: crate::admin::Handler, args: &Args<'_>) -> Next {
+        let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
+        if client.row.gaps() > 0 {
+            return wait_for_replies(client);
+        }
+        let resp = client.session.resp;
+        let mut out = self.spare_buffer();
+        let mut cx = Cx { core: self, conn, command, args, reply: Reply::new(&mut out, resp) };
+        let result = handler(&mut cx);
+        let error = self.finish_session(conn, args, out, result);
+        self.account(command, args, Some(conn), error.as_ref());
+        Next::Taken
+    }
+
+    /// Takes over what a session handler has written and decided.
+    pub(super) fn finish_session(&mut self, conn: ConnId, args: &[&[u8]], mut out: Vec<u8>, result: Result<Flow, Error>) -> Option<Error> {
+        let error = match result {
+            Ok(Flow::Done) => None,
+            Ok(Flow::Ask(query, then)) => {
+                if let Some(client) = self.clients.get_mut(conn) {
+                    client.waiting = Waiting::Ask;
+                }
+                self.ask(conn, args, &query, then);
+                self.recycle_buffer(out);
+                return None;
+            }
+            Err(error) => {
+                out.clear();
+                Reply::new(&mut out, Default::default()).error(&error);
+                Some(error)
+            }
+        };
+        if let Some(client) = self.clients.get_mut(conn)
+            && client.session.reply_mode == ReplyMode::On
+        {
+            client.row.write(|row| row.extend_from_slice(&out));
+            CoreState::mark_dirty(&mut self.dirty, client);
+        }
+        self.finish_muted(conn);
+        self.recycle_buffer(out);
+        error
+    }
+
+    /// Moves `CLIENT REPLY SKIP` on by one command.
+    pub(super) fn finish_muted(&mut self, conn: ConnId) {
+        if let Some(client) = self.clients.get_mut(conn) {
+            client.session.reply_mode = match client.session.reply_mode {
+                ReplyMode::SkipNext => ReplyMode::Skip,
+                ReplyMode::Skip => ReplyMode::On,
+                mode => mode,
+            };
+        }
+    }
+
+    /// Counts an execution that has just ended, and keeps it in the slow log if it was slow.
+    #[inline]
+    pub(super) fn account(&mut self, command: &'static Command, args: &[&[u8]], conn: Option<ConnId>, error: Option<&Error>) {
+        let now = self.clock.ticks();
+        let duration_ns = self.clock.ticks_to_ns(now.wrapping_sub(self.last_ticks));
+        self.last_ticks = now;
+        self.stats.record(command.id, duration_ns, error.is_some(), self.hot.latency_tracking);
+        if let Some(error) = error {
+            self.stats.record_error(&error.to_string());
+        }
+        if duration_ns >= self.hot.slow_ns || duration_ns >= self.hot.latency_event_ns {
+            self.note_slow(command, args, conn, duration_ns);
+        }
+    }
+
+    #[cold]
+    fn note_slow(&mut self, command: &Command, args: &[&[u8]], conn: Option<ConnId>, duration_ns: u64) {
+        if duration_ns >= self.hot.slow_ns && !command.flags.contains(Flags::SKIP_SLOWLOG) {
+            let client = conn.and_then(|conn| self.clients.get(conn));
+            let (peer, name) = client.map_or((String::new(), Vec::new()), |client| (client.peer.clone(), client.session.name.clone()));
+            let max_len = self.config.slowlog_max_len as usize;
+            let mut slowlog = self.shared.slowlog.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            slowlog.push(self.now_us / 1_000_000, duration_ns / 1000, args, peer, name, max_len);
+        }
+        if duration_ns >= self.hot.latency_event_ns {
+            let event = if command.flags.contains(Flags::FAST) { "fast-command" } else { "command" };
+            let mut latency = self.shared.latency.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            latency.record(event, self.now_us / 1_000_000, duration_ns / 1_000_000);
+        }
+    }
+
+    /// Sends a line about a command to every core that has `MONITOR` clients.
+    #[cold]
+    fn feed_monitors(&mut self, conn: ConnId, command: &Command, args: &[&[u8]]) {
+        let Some(client) = self.clients.get(conn) else { return };
+        let line = crate::admin::monitor::line(self.now_us, client, command, args);
+        for core in self.map.all() {
+            if self.monitors[core.index()] > 0 {
+                self.send(core, Message::Monitor { line: line.clone() });
+            }
+        }
+    }
+}
+
+fn wait_for_replies(client: &mut Client) -> Next {
+    client.waiting = Waiting::Replies;
+    Next::Again
+}
+
+/// What a command of one shard needs of it.
+pub(super) fn access_of(command: &Command, keys: &Keys<'_>) -> Access {
+    match command.entry.spec.spread {
+        Spread::Shards(_) | Spread::Cursor => Access::Shard,
+        _ => Access::Keys(keys.iter().map(|(_, key)| key.hash).collect()),
+    }
+}
+
+/// The first words of HTTP requests that a browser can be made to send.
+fn is_cross_protocol(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
+}

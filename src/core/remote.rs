@@ -1,0 +1,214 @@
+//! Messages of other cores (and of this core to itself): commands on keys of this shard, a participant's part in
+//! transactions, questions.
+
+use crate::admin;
+use crate::command::lookup::Command;
+use crate::command::spec::Flags;
+use crate::command_table::Run;
+use crate::core::dispatch::access_of;
+use crate::core::state::{CoreState, Waiter};
+use crate::execute::{self, Exec};
+use crate::net::client::{ReplyMode, Waiting};
+use crate::protocol::resp::Reply;
+use crate::route::message::{Access, Answer, Args, Batch, Call, Loan, Message, OwnedArgs, ReplyTo, TxnId};
+use crate::runtime::io::CoreId;
+use crate::txn::locks::TicketId;
+
+impl CoreState {
+    /// Handles all messages of a batch, and returns it for reuse.
+    pub fn on_batch(&mut self, from: CoreId, mut batch: Batch) -> Batch {
+        self.last_ticks = self.clock.ticks();
+        for message in std::mem::take(&mut batch.messages) {
+            self.on_message(from, &batch, message);
+        }
+        batch.recycle()
+    }
+
+    /// Handles this core's messages to itself, those that arise meanwhile included.
+    pub fn run_own_messages(&mut self) {
+        let none = Batch::default();
+        while let Some(message) = self.to_self.pop_front() {
+            self.on_message(self.core, &none, message);
+        }
+    }
+
+    fn on_message(&mut self, from: CoreId, batch: &Batch, message: Message) {
+        match message {
+            Message::Adopt(socket) => self.adopt(socket),
+            Message::Run { to, call, args } => self.on_run(from, to, call, &batch.args(args)),
+            Message::Reply { to, bytes } => self.on_reply(to, &batch.bytes[bytes]),
+            Message::Acquire { txn, access, shared, wait, lend } => self.on_acquire(txn, access, shared, wait, lend),
+            Message::Granted { txn, loan } => self.advance_txn(txn, |txn| txn.on_granted(from, loan)),
+            Message::Refused { txn } => {
+                self.stats.transactions_contended += 1;
+                self.advance_txn(txn, |txn| txn.on_refused());
+            }
+            Message::Perform { txn, call, args } => self.on_perform(txn, call, &args.slices()),
+            Message::Performed { txn, reply, keys } => {
+                self.advance_txn(txn, |txn| txn.on_performed(from, reply, keys));
+            }
+            Message::Release { txn, loan } => self.on_release(txn, loan),
+            Message::Ask { number, query } => {
+                let answer = admin::query::answer(self, from, query);
+                self.send(from, Message::Answer { number, answer });
+            }
+            Message::Answer { number, answer } => self.on_answer(from, number, answer),
+            Message::Monitor { line } => admin::monitor::deliver(self, &line),
+        }
+    }
+
+    fn handler_of(&self, call: Call) -> (&'static Command, execute::Handler) {
+        let command = self.lookup.get(call.command);
+        let Run::Keys(handler) = command.entry.run else { unreachable!("only commands on keys are sent to their owner") };
+        (command, handler)
+    }
+
+    /// A command of another core's client whose keys are all here.
+    fn on_run(&mut self, from: CoreId, to: ReplyTo, call: Call, args: &Args<'_>) {
+        let (command, handler) = self.handler_of(call);
+        if !self.locks.is_empty() {
+            let access = self.access_of_args(command, args);
+            let shared = !command.flags.contains(Flags::WRITE);
+            if !self.locks.admits(&access, shared) {
+                self.wait_in_line(access, shared, Waiter::Run { from, to, call, args: OwnedArgs::new(args) });
+                return;
+            }
+        }
+        self.run_for(from, to, call, command, handler, args);
+    }
+
+    /// Runs a command and sends its reply to the core of its client.
+    fn run_for(&mut self, from: CoreId, to: ReplyTo, call: Call, command: &'static Command, handler: execute::Handler, args: &[&[u8]]) {
+        let mut out = std::mem::take(&mut self.outboxes[from.index()].bytes);
+        let start = out.len();
+        self.execute(call, command, handler, args, &mut out);
+        if from == self.core {
+            self.on_reply(to, &out[start..]);
+            out.truncate(start);
+            self.outboxes[from.index()].bytes = out;
+        } else {
+            let outbox = &mut self.outboxes[from.index()];
+            let bytes = start..out.len();
+            outbox.bytes = out;
+            outbox.messages.push(Message::Reply { to, bytes });
+        }
+    }
+
+    /// Runs a handler on this shard, its reply into `out`.
+    fn execute(&mut self, call: Call, command: &'static Command, handler: execute::Handler, args: &[&[u8]], out: &mut Vec<u8>) {
+        self.shard.touch = !call.no_touch;
+        let mut exec = Exec::new(args, &mut self.shard, usize::from(call.db), Reply::new(out, call.resp), None);
+        let result = exec.run(handler);
+        self.stats.changes += exec.changes;
+        self.account(command, args, None, result.as_ref().err());
+    }
+
+    fn access_of_args(&self, command: &Command, args: &Args<'_>) -> Access {
+        let mut keys = Default::default();
+        // A command whose keys cannot be told has been refused where it came in.
+        self.find_keys(command, command.keys, args, &mut keys).ok();
+        access_of(command, &keys)
+    }
+
+    /// The reply of a command that was sent to another core, or held back here.
+    fn on_reply(&mut self, to: ReplyTo, reply: &[u8]) {
+        let Some(client) = self.clients.get_same(to.conn, to.client) else { return };
+        let muted = client.session.reply_mode != ReplyMode::On;
+        client.row.fill(to.sequence, if muted { b"" } else { reply });
+        CoreState::mark_dirty(&mut self.dirty, client);
+        if client.waiting == Waiting::Replies && client.row.gaps() == 0 {
+            client.waiting = Waiting::No;
+            self.runnable.push_back(to.conn);
+        }
+        if muted {
+            self.finish_muted(to.conn);
+        }
+    }
+
+    /// Puts a waiter in line for a part of the shard that is reserved.
+    pub(super) fn wait_in_line(&mut self, access: Access, shared: bool, waiter: Waiter) {
+        self.locks.acquire(access, shared, waiter).expect_err("whoever is admitted does not wait");
+    }
+
+    fn on_acquire(&mut self, txn: TxnId, access: Access, shared: bool, wait: bool, lend: Option<OwnedArgs>) {
+        if !wait && !self.locks.admits(&access, shared) {
+            return self.send(txn.coordinator, Message::Refused { txn });
+        }
+        // The waiter is made up front: it is needed only if the ticket has to wait.
+        let waiting = Waiter::Txn { txn, lend: lend.clone() };
+        match self.locks.acquire(access, shared, waiting) {
+            Ok(ticket) => self.grant(ticket, txn, lend.as_ref()),
+            Err(ticket) => {
+                self.tickets.insert(txn, ticket);
+            }
+        }
+    }
+
+    fn grant(&mut self, ticket: TicketId, txn: TxnId, lend: Option<&OwnedArgs>) {
+        self.tickets.insert(txn, ticket);
+        let mut loan = Loan::new();
+        for key in lend.iter().flat_map(|keys| keys.slices()) {
+            let key = self.shard.key(key);
+            for db in 0..self.shard.dbs.len() {
+                if let Some(item) = self.shard.take(db, &key) {
+                    loan.push((db as u16, item));
+                }
+            }
+        }
+        self.send(txn.coordinator, Message::Granted { txn, loan });
+    }
+
+    fn on_perform(&mut self, txn: TxnId, call: Call, args: &Args<'_>) {
+        let (command, handler) = self.handler_of(call);
+        let mut reply = Vec::new();
+        self.execute(call, command, handler, args, &mut reply);
+        let keys = self.shard.dbs[usize::from(call.db)].len() as u64;
+        self.send(txn.coordinator, Message::Performed { txn, reply, keys });
+        self.let_go(txn);
+    }
+
+    fn on_release(&mut self, txn: TxnId, loan: Loan) {
+        for (db, item) in loan {
+            let key = self.shard.hasher().key(item.key());
+            let (slot, hash) = (key.slot, key.hash);
+            self.shard.put_back(usize::from(db), slot, hash, item);
+        }
+        self.let_go(txn);
+    }
+
+    /// Ends a transaction's reservation and runs those whose turn has come.
+    fn let_go(&mut self, txn: TxnId) {
+        let Some(ticket) = self.tickets.remove(&txn) else { return };
+        let mut granted = std::collections::VecDeque::from(self.locks.release(ticket));
+        while let Some((ticket, waiter)) = granted.pop_front() {
+            match waiter {
+                Waiter::Txn { txn, lend } => self.grant(ticket, txn, lend.as_ref()),
+                Waiter::Run { from, to, call, args } => {
+                    let (command, handler) = self.handler_of(call);
+                    self.run_for(from, to, call, command, handler, &args.slices());
+                    granted.extend(self.locks.release(ticket));
+                }
+            }
+        }
+    }
+
+    fn on_answer(&mut self, from: CoreId, number: u64, answer: Answer) {
+        let Some(asking) = self.asks.get_mut(&number) else { return };
+        asking.answers[from.index()] = Some(answer);
+        if asking.answers.iter().any(Option::is_none) {
+            return;
+        }
+        let asking = self.asks.remove(&number).expect("found above");
+        let Some(client) = self.clients.get_same(asking.conn, asking.client) else { return };
+        client.waiting = Waiting::No;
+        let resp = client.session.resp;
+        let args = asking.args.slices();
+        let command = self.lookup.find(&args).expect("it was found when the question was asked");
+        let answers = asking.answers.into_iter().flatten().collect();
+        let mut out = self.spare_buffer();
+        let mut cx = admin::Cx { core: self, conn: asking.conn, command, args: &args, reply: Reply::new(&mut out, resp) };
+        let result = (asking.then)(&mut cx, answers);
+        self.finish_session(asking.conn, &args, out, result.map(|()| admin::Flow::Done));
+        self.runnable.push_back(asking.conn);
+    }
+}

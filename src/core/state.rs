@@ -1,0 +1,343 @@
+//! Everything one core keeps between its turns, apart from the system's side of connections and queues.
+//!
+//! The state does no I/O: events go in, and what is to be done comes out as bytes in the clients' reply rows, messages
+//! in the outboxes and [`Order`]s, which [`crate::core::Core`] carries out at the end of the turn.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ahash::AHashMap;
+
+use crate::admin;
+use crate::command::lookup::{self, Lookup};
+use crate::config::Config;
+use crate::net::client::Client;
+use crate::net::clients::Clients;
+use crate::observe::stats::{DbFigures, Stats};
+use crate::protocol::resp::Parser;
+use crate::route::ShardMap;
+use crate::route::message::{Answer, Batch, Call, Message, OwnedArgs, Query, ReplyTo, TxnId};
+use crate::runtime::io::{Clock, ConnId, CoreId, Socket};
+use crate::shard::{Hasher, Shard};
+use crate::shared::Shared;
+use crate::txn::coordinator::Txn;
+use crate::txn::locks::{Locks, TicketId};
+
+/// Output buffers kept for reuse, and the largest that is worth keeping, in bytes.
+const SPARE_BUFFERS_MAX: usize = 256;
+const SPARE_BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// What the system is to be asked for at the end of the turn.
+#[derive(Debug)]
+pub enum Order {
+    /// Receive from this socket.
+    Attach(ConnId, Socket),
+    /// Stop receiving.
+    Pause(ConnId),
+    /// Receive again.
+    Resume(ConnId),
+    /// End the connection.
+    Close(ConnId),
+}
+
+/// Who is told when a reservation that had to wait is granted.
+#[derive(Debug)]
+pub enum Waiter {
+    /// A transaction's coordinator, with the keys that it wants to borrow.
+    Txn {
+        /// The transaction.
+        txn: TxnId,
+        /// Keys to lend.
+        lend: Option<OwnedArgs>,
+    },
+    /// A command of this shard that was held back: it runs now.
+    Run {
+        /// The core whose client sent it.
+        from: CoreId,
+        /// Where the reply goes.
+        to: ReplyTo,
+        /// The command.
+        call: Call,
+        /// Its arguments.
+        args: OwnedArgs,
+    },
+}
+
+/// A question to all cores that is not answered completely.
+pub struct Asking {
+    /// Whose command it is.
+    pub conn: ConnId,
+    /// Its id.
+    pub client: u64,
+    /// The command's arguments.
+    pub args: OwnedArgs,
+    /// By core.
+    pub answers: Vec<Option<Answer>>,
+    /// Writes the reply.
+    pub then: fn(&mut admin::Cx<'_>, Vec<Answer>) -> Result<(), crate::protocol::Error>,
+}
+
+/// `CLIENT PAUSE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pause {
+    /// When it ends by itself, Unix milliseconds.
+    pub until_ms: i64,
+    /// Reads may go on.
+    pub writes_only: bool,
+}
+
+/// Settings that every command looks at, taken out of the configuration once per change.
+#[derive(Debug, Clone, Copy)]
+pub struct Hot {
+    /// A password is required.
+    pub password: bool,
+    /// `latency-tracking`.
+    pub latency_tracking: bool,
+    /// Executions that take this long are kept in the slow log, in nanoseconds.
+    pub slow_ns: u64,
+    /// Executions that take this long are latency events, in nanoseconds.
+    pub latency_event_ns: u64,
+    /// `proto-max-bulk-len`, in bytes.
+    pub bulk_max_bytes: usize,
+}
+
+impl Hot {
+    fn new(config: &Config) -> Hot {
+        let threshold = |enabled: bool, ns: u64| if enabled { ns } else { u64::MAX };
+        Hot {
+            password: !config.requirepass.is_empty(),
+            latency_tracking: config.latency_tracking,
+            slow_ns: threshold(
+                config.slowlog_log_slower_than_us >= 0,
+                (config.slowlog_log_slower_than_us.max(0) as u64).saturating_mul(1000),
+            ),
+            latency_event_ns: threshold(
+                config.latency_monitor_threshold_ms > 0,
+                config.latency_monitor_threshold_ms.saturating_mul(1_000_000),
+            ),
+            bulk_max_bytes: config.proto_max_bulk_len_bytes as usize,
+        }
+    }
+}
+
+/// See the module.
+pub struct CoreState {
+    /// This core.
+    pub core: CoreId,
+    /// Who owns what.
+    pub map: ShardMap,
+    /// This core's keys.
+    pub shard: Shard,
+    /// Where commands over several shards run on borrowed entries; empty between them.
+    pub workbench: Shard,
+    /// This core's clients.
+    pub clients: Clients,
+    /// What all cores share.
+    pub shared: Arc<Shared>,
+    /// The configuration in force on this core.
+    pub config: Arc<Config>,
+    /// Parts of it at hand.
+    pub hot: Hot,
+    /// Counters.
+    pub stats: Stats,
+    /// All commands.
+    pub lookup: &'static Lookup,
+    /// The clock.
+    pub clock: Box<dyn Clock + Send>,
+    /// Unix time of this turn in microseconds; milliseconds are in `shard.now_ms`.
+    pub now_us: i64,
+    /// When the command before the present one ended: durations are differences of one reading per command.
+    pub last_ticks: u64,
+    /// Reservations on this shard.
+    pub locks: Locks<Waiter>,
+    /// Tickets of transactions.
+    pub tickets: AHashMap<TxnId, TicketId>,
+    /// Transactions that this core coordinates, by number.
+    pub txns: AHashMap<u64, Txn>,
+    /// Questions that this core has asked, by number.
+    pub asks: AHashMap<u64, Asking>,
+    /// Messages to be sent at the end of the turn, by core.
+    pub outboxes: Vec<Batch>,
+    /// Messages of this core to itself.
+    pub to_self: VecDeque<Message>,
+    /// Clients that may have something to send.
+    pub dirty: Vec<ConnId>,
+    /// Clients whose requests may go on.
+    pub runnable: VecDeque<ConnId>,
+    /// What to ask of the system.
+    pub orders: Vec<Order>,
+    /// `CLIENT PAUSE`, if in force.
+    pub pause: Option<Pause>,
+    /// Clients in `MONITOR`, by core.
+    pub monitors: Vec<usize>,
+    /// Commands with replies that wait for `CLIENT PAUSE` to end.
+    pub(super) parser: Parser,
+    next_number: u64,
+    config_version: u64,
+    spare_buffers: Vec<Vec<u8>>,
+}
+
+impl CoreState {
+    /// A core without clients and keys.
+    pub fn new(core: CoreId, shared: Arc<Shared>, hasher: &Hasher, seed: u64, clock: Box<dyn Clock + Send>) -> CoreState {
+        let map = shared.map;
+        let (config, config_version) = shared.config.current();
+        let databases = config.databases as usize;
+        let mut shard = Shard::new(databases, hasher.clone(), seed);
+        shard.slots = map.slots_of(core);
+        let lookup = lookup::shared();
+        let mut state = CoreState {
+            core,
+            map,
+            shard,
+            workbench: Shard::new(databases, hasher.clone(), !seed),
+            clients: Clients::default(),
+            hot: Hot::new(&config),
+            stats: Stats::new(lookup.all().len()),
+            lookup,
+            now_us: clock.unix_us(),
+            last_ticks: clock.ticks(),
+            clock,
+            locks: Locks::default(),
+            tickets: AHashMap::new(),
+            txns: AHashMap::new(),
+            asks: AHashMap::new(),
+            outboxes: (0..map.shards()).map(|_| Batch::default()).collect(),
+            to_self: VecDeque::new(),
+            dirty: Vec::new(),
+            runnable: VecDeque::new(),
+            orders: Vec::new(),
+            pause: None,
+            monitors: vec![0; map.shards()],
+            parser: Parser::default(),
+            next_number: 0,
+            config_version,
+            spare_buffers: Vec::new(),
+            config,
+            shared,
+        };
+        state.apply_config();
+        state
+    }
+
+    /// Reads the clock and takes over a changed configuration.
+    pub fn begin_turn(&mut self) {
+        self.stats.turns += 1;
+        self.set_clock();
+        if self.shared.config.version() != self.config_version {
+            self.refresh_config();
+        }
+    }
+
+    /// Reads the clock: keys expire by what it says until the next reading.
+    pub fn set_clock(&mut self) {
+        self.now_us = self.clock.unix_us();
+        self.shard.now_ms = self.now_us / 1000;
+        self.workbench.now_ms = self.shard.now_ms;
+        self.last_ticks = self.clock.ticks();
+    }
+
+    /// Takes over the present configuration.
+    pub fn refresh_config(&mut self) {
+        (self.config, self.config_version) = self.shared.config.current();
+        self.apply_config();
+    }
+
+    fn apply_config(&mut self) {
+        self.hot = Hot::new(&self.config);
+        for shard in [&mut self.shard, &mut self.workbench] {
+            shard.settings.string_max_bytes = self.config.proto_max_bulk_len_bytes as usize;
+            shard.lfu = self.config.maxmemory_policy.is_lfu();
+        }
+    }
+
+    /// Unix time of this turn in milliseconds.
+    #[inline]
+    pub fn now_ms(&self) -> i64 {
+        self.shard.now_ms
+    }
+
+    /// A number for a transaction or a question.
+    pub fn next_number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
+    /// Sends a message to a core, this one included.
+    pub fn send(&mut self, core: CoreId, message: Message) {
+        if core == self.core {
+            self.to_self.push_back(message);
+        } else {
+            self.outboxes[core.index()].messages.push(message);
+        }
+    }
+
+    /// Notes that a client may have something to send.
+    #[inline]
+    pub fn mark_dirty(dirty: &mut Vec<ConnId>, client: &mut Client) {
+        if !client.dirty {
+            client.dirty = true;
+            dirty.push(client.conn);
+        }
+    }
+
+    /// An empty output buffer, with capacity if one is at hand.
+    #[inline]
+    pub fn spare_buffer(&mut self) -> Vec<u8> {
+        self.spare_buffers.pop().unwrap_or_default()
+    }
+
+    /// Takes an output buffer back.
+    #[inline]
+    pub fn recycle_buffer(&mut self, mut buffer: Vec<u8>) {
+        if buffer.capacity() <= SPARE_BUFFER_BYTES_MAX && self.spare_buffers.len() < SPARE_BUFFERS_MAX {
+            buffer.clear();
+            self.spare_buffers.push(buffer);
+        }
+    }
+
+    /// Asks all cores; `then` is called with their answers if the client is still there.
+    pub fn ask(
+        &mut self,
+        conn: ConnId,
+        args: &[&[u8]],
+        query: &Query,
+        then: fn(&mut admin::Cx<'_>, Vec<Answer>) -> Result<(), crate::protocol::Error>,
+    ) {
+        let number = self.next_number();
+        let Some(client) = self.clients.get(conn) else { return };
+        let answers = self.map.all().map(|_| None).collect();
+        let asking = Asking { conn, client: client.id, args: OwnedArgs::new(args), answers, then };
+        self.asks.insert(number, asking);
+        for core in self.map.all() {
+            self.send(core, Message::Ask { number, query: query.clone() });
+        }
+    }
+
+    /// A copy of the counters with gauges filled in.
+    pub fn stats_now(&self) -> Stats {
+        let mut stats = self.stats.clone();
+        for shard in [&self.shard, &self.workbench] {
+            stats.keyspace_hits += shard.stats.hits;
+            stats.keyspace_misses += shard.stats.misses;
+            stats.expired_keys += shard.stats.expired_keys;
+        }
+        stats.dbs = self
+            .shard
+            .dbs
+            .iter()
+            .map(|db| DbFigures { keys: db.len() as u64, expires: db.volatile_len() as u64 })
+            .collect();
+        stats.table_bytes = self.shard.dbs.iter().map(|db| db.table_bytes() as u64).sum();
+        stats.lazyfree_pending = self.shard.garbage.len() as u64;
+        stats.clients = self.clients.len() as u64;
+        for client in self.clients.iter() {
+            stats.client_bytes += client.memory_bytes() as u64;
+            let input = client.input.as_ref().map_or(0, |input| input.bytes.len()) as u64;
+            stats.max_input_bytes = stats.max_input_bytes.max(input);
+            stats.max_output_bytes = stats.max_output_bytes.max(client.output_bytes() as u64);
+            stats.blocked_clients += u64::from(client.waiting == crate::net::client::Waiting::Paused);
+        }
+        stats
+    }
+}

@@ -1,0 +1,144 @@
+//! The coordinator's part of commands over several shards: cutting a command into parts, and carrying out what
+//! [`Txn`] says next.
+
+use smallvec::SmallVec;
+
+use crate::command::keys::KeyPlan;
+use crate::command::lookup::Command;
+use crate::command::spec::{Flags, Spread};
+use crate::command_table::Run;
+use crate::core::state::CoreState;
+use crate::execute::Exec;
+use crate::net::client::{ReplyMode, Waiting};
+use crate::protocol::resp::Reply;
+use crate::route::message::{Access, Args, Call, Loan, OwnedArgs, ReplyTo, TxnId};
+use crate::runtime::io::CoreId;
+use crate::shard::Key;
+use crate::txn::coordinator::{Participant, Step, Txn, Work};
+use crate::txn::merge::merge;
+
+impl CoreState {
+    /// Starts a command over several shards. Its client waits already.
+    pub(super) fn start_txn(&mut self, to: ReplyTo, call: Call, command: &'static Command, args: &Args<'_>, keys: &[(usize, Key<'_>)]) {
+        self.stats.transactions += 1;
+        let (work, participants) = match command.entry.spec.spread {
+            Spread::Shards(how) => (Work::Each(how), self.every_shard(args)),
+            Spread::Split(how) => (Work::Each(how), self.split(command, args, keys)),
+            _ => (Work::Borrow, self.borrow_from(keys)),
+        };
+        let id = TxnId { coordinator: self.core, number: self.next_number() };
+        let shared = !command.flags.contains(Flags::WRITE) && work != Work::Borrow;
+        let started = self.last_ticks;
+        let (txn, messages) = Txn::start(id, to, call, OwnedArgs::new(args), work, shared, started, participants);
+        self.txns.insert(id.number, txn);
+        for (core, message) in messages {
+            self.send(core, message);
+        }
+    }
+
+    fn every_shard(&self, args: &Args<'_>) -> Vec<Participant> {
+        self.map
+            .all()
+            .map(|shard| Participant::new(shard, Access::Shard, OwnedArgs::new(args), Vec::new()))
+            .collect()
+    }
+
+    /// Gives every shard the command with its own keys and what belongs to them (the values of `MSET`).
+    fn split(&self, command: &Command, args: &Args<'_>, keys: &[(usize, Key<'_>)]) -> Vec<Participant> {
+        let step = match command.keys {
+            KeyPlan::Range(range) => range.step,
+            _ => 1,
+        };
+        self.by_owner(keys)
+            .into_iter()
+            .map(|(shard, places)| {
+                let mut part: Args<'_> = SmallVec::from_slice(&args[..1]);
+                for &place in &places {
+                    let at = keys[place].0;
+                    part.extend_from_slice(&args[at..at + step]);
+                }
+                let access = Access::Keys(places.iter().map(|&place| keys[place].1.hash).collect());
+                Participant::new(shard, access, OwnedArgs::new(&part), places)
+            })
+            .collect()
+    }
+
+    fn borrow_from(&self, keys: &[(usize, Key<'_>)]) -> Vec<Participant> {
+        self.by_owner(keys)
+            .into_iter()
+            .map(|(shard, places)| {
+                let names: Args<'_> = places.iter().map(|&place| keys[place].1.bytes).collect();
+                let access = Access::Keys(places.iter().map(|&place| keys[place].1.hash).collect());
+                Participant::new(shard, access, OwnedArgs::new(&names), places)
+            })
+            .collect()
+    }
+
+    /// The owners of keys in ascending order, each with the places of its keys in `keys`.
+    fn by_owner(&self, keys: &[(usize, Key<'_>)]) -> Vec<(CoreId, Vec<usize>)> {
+        let mut owners = std::collections::BTreeMap::<CoreId, Vec<usize>>::new();
+        for (place, (_, key)) in keys.iter().enumerate() {
+            owners.entry(self.map.owner(key.slot)).or_default().push(place);
+        }
+        owners.into_iter().collect()
+    }
+
+    /// Lets a transaction take a step and does what follows from it.
+    pub(super) fn advance_txn(&mut self, id: TxnId, step: impl FnOnce(&mut Txn) -> Step) {
+        let Some(mut txn) = self.txns.remove(&id.number) else { return };
+        match step(&mut txn) {
+            Step::Send(messages) => {
+                self.txns.insert(id.number, txn);
+                for (core, message) in messages {
+                    self.send(core, message);
+                }
+            }
+            Step::RunBorrowed(loan) => self.run_borrowed(txn, loan),
+            Step::Finish(partials) => {
+                let Work::Each(how) = txn.work else { unreachable!("only work on every shard is merged") };
+                let mut out = self.spare_buffer();
+                let rng = &mut self.shard.rng;
+                merge(how, &partials, &mut Reply::new(&mut out, txn.call.resp), |bound| rng.below(bound as usize) as u64);
+                self.finish_txn(&txn, out);
+            }
+        }
+    }
+
+    /// Runs a command on borrowed entries and gives them back, changed or not.
+    fn run_borrowed(&mut self, txn: Txn, loan: Loan) {
+        let command = self.lookup.get(txn.call.command);
+        let Run::Keys(handler) = command.entry.run else { unreachable!("only commands on keys borrow") };
+        for (db, item) in loan {
+            self.workbench.put_item(usize::from(db), item);
+        }
+        let args = txn.args.slices();
+        let mut out = self.spare_buffer();
+        self.last_ticks = self.clock.ticks();
+        self.workbench.touch = !txn.call.no_touch;
+        let reply = Reply::new(&mut out, txn.call.resp);
+        let mut exec = Exec::new(&args, &mut self.workbench, usize::from(txn.call.db), reply, None);
+        let result = exec.run(handler);
+        self.stats.changes += exec.changes;
+        self.account(command, &args, Some(txn.to.conn), result.as_ref().err());
+        self.finish_txn(&txn, out);
+        let loan = self.workbench.take_all();
+        let (map, hasher) = (self.map, self.shard.hasher().clone());
+        for (core, message) in txn.give_back(loan, |key| map.owner(hasher.key(key).slot)) {
+            self.send(core, message);
+        }
+    }
+
+    /// Hands the reply to the client and lets it go on.
+    fn finish_txn(&mut self, txn: &Txn, out: Vec<u8>) {
+        if let Some(client) = self.clients.get_same(txn.to.conn, txn.to.client) {
+            client.waiting = Waiting::No;
+            if client.session.reply_mode == ReplyMode::On {
+                client.row.write(|row| row.extend_from_slice(&out));
+                CoreState::mark_dirty(&mut self.dirty, client);
+            }
+            self.runnable.push_back(txn.to.conn);
+            self.finish_muted(txn.to.conn);
+        }
+        self.recycle_buffer(out);
+    }
+}

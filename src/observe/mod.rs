@@ -1,0 +1,3 @@
+//! What the server knows about itself: counters, latencies, logs.
+
+pub mod stats;

@@ -1,0 +1,199 @@
+//! Counters of one core. Each core counts for itself; `INFO` asks all cores for a copy and adds them up.
+
+use ahash::AHashMap;
+use hdrhistogram::Histogram;
+
+use crate::command::lookup::CommandId;
+
+/// The longest duration that a histogram tells apart, in nanoseconds (as in Redis: one second).
+const HISTOGRAM_MAX_NS: u64 = 1_000_000_000;
+/// Distinct error codes that are counted one by one; beyond them they count together (Redis' bound).
+const ERROR_CODES_MAX: usize = 128;
+
+/// Figures of one command.
+#[derive(Debug, Clone, Default)]
+pub struct CommandStats {
+    /// Executions.
+    pub calls: u64,
+    /// Total time of the executions.
+    pub total_ns: u64,
+    /// Refused before execution: arity, authentication and the like.
+    pub rejected: u64,
+    /// Executions that answered with an error.
+    pub failed: u64,
+    /// Durations in nanoseconds, two significant digits; allocated by the first call.
+    pub histogram: Option<Box<Histogram<u64>>>,
+}
+
+impl CommandStats {
+    fn histogram(&mut self) -> &mut Histogram<u64> {
+        self.histogram.get_or_insert_with(|| {
+            Box::new(Histogram::new_with_bounds(1, HISTOGRAM_MAX_NS, 2).expect("the bounds are valid"))
+        })
+    }
+}
+
+/// Keys of one database of one shard.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct DbFigures {
+    /// Keys.
+    pub keys: u64,
+    /// Keys with an expiry.
+    pub expires: u64,
+}
+
+/// Counters of one core, or the sum of all.
+#[derive(Debug, Clone, Default)]
+pub struct Stats {
+    /// By [`CommandId`].
+    pub commands: Vec<CommandStats>,
+    /// Error replies by code (`ERR`, `WRONGTYPE`).
+    pub errors: AHashMap<String, u64>,
+    /// Error replies.
+    pub error_replies: u64,
+    /// Connections accepted.
+    pub connections_received: u64,
+    /// Connections refused for `maxclients`.
+    pub rejected_connections: u64,
+    /// Commands executed.
+    pub commands_processed: u64,
+    /// Bytes received.
+    pub net_input_bytes: u64,
+    /// Bytes sent.
+    pub net_output_bytes: u64,
+    /// Clients closed because they did not read their replies.
+    pub output_limit_disconnections: u64,
+    /// Clients closed because of too much unparsed input.
+    pub query_limit_disconnections: u64,
+    /// Clients closed for violating the protocol, `POST` and `Host:` included.
+    pub protocol_errors: u64,
+    /// Transactions over several shards.
+    pub transactions: u64,
+    /// Those of them that met a reservation and went on in line.
+    pub transactions_contended: u64,
+    /// Commands sent to another core.
+    pub remote_commands: u64,
+    /// Turns of the loop.
+    pub turns: u64,
+    /// Reads that found their key.
+    pub keyspace_hits: u64,
+    /// Reads that did not.
+    pub keyspace_misses: u64,
+    /// Keys removed because their time was over.
+    pub expired_keys: u64,
+    /// Changes of the data set.
+    pub changes: u64,
+
+    // Gauges, filled in when a copy is made.
+    /// By database.
+    pub dbs: Vec<DbFigures>,
+    /// Clients connected.
+    pub clients: u64,
+    /// Clients that wait for keys or for `CLIENT PAUSE` to end.
+    pub blocked_clients: u64,
+    /// Heap bytes of clients.
+    pub client_bytes: u64,
+    /// Bytes of hash tables.
+    pub table_bytes: u64,
+    /// Largest unparsed input of a client, in bytes.
+    pub max_input_bytes: u64,
+    /// Largest unsent output of a client, in bytes.
+    pub max_output_bytes: u64,
+    /// Items that wait to be freed.
+    pub lazyfree_pending: u64,
+}
+
+impl Stats {
+    /// Counters for so many commands.
+    pub fn new(commands: usize) -> Stats {
+        Stats { commands: vec![CommandStats::default(); commands], ..Stats::default() }
+    }
+
+    /// Counts one execution.
+    #[inline]
+    pub fn record(&mut self, command: CommandId, duration_ns: u64, failed: bool, track_latency: bool) {
+        self.commands_processed += 1;
+        let stats = &mut self.commands[usize::from(command.0)];
+        stats.calls += 1;
+        stats.total_ns += duration_ns;
+        stats.failed += u64::from(failed);
+        if track_latency {
+            stats.histogram().saturating_record(duration_ns);
+        }
+    }
+
+    /// Counts an error reply by its code, the first word of the text.
+    pub fn record_error(&mut self, text: &str) {
+        self.error_replies += 1;
+        let code = text.split(' ').next().unwrap_or_default();
+        if let Some(count) = self.errors.get_mut(code) {
+            *count += 1;
+            return;
+        }
+        let code = if self.errors.len() < ERROR_CODES_MAX { code } else { "ERRORSTATS_OVERFLOW" };
+        *self.errors.entry(code.to_owned()).or_default() += 1;
+    }
+
+    /// Adds another core's counters.
+    pub fn absorb(&mut self, other: &Stats) {
+        for (mine, theirs) in self.commands.iter_mut().zip(&other.commands) {
+            mine.calls += theirs.calls;
+            mine.total_ns += theirs.total_ns;
+            mine.rejected += theirs.rejected;
+            mine.failed += theirs.failed;
+            if let Some(histogram) = &theirs.histogram {
+                mine.histogram().add(histogram.as_ref()).expect("all histograms have the same bounds");
+            }
+        }
+        for (code, count) in &other.errors {
+            *self.errors.entry(code.clone()).or_default() += count;
+        }
+        self.dbs.resize(self.dbs.len().max(other.dbs.len()), DbFigures::default());
+        for (mine, theirs) in self.dbs.iter_mut().zip(&other.dbs) {
+            mine.keys += theirs.keys;
+            mine.expires += theirs.expires;
+        }
+        self.max_input_bytes = self.max_input_bytes.max(other.max_input_bytes);
+        self.max_output_bytes = self.max_output_bytes.max(other.max_output_bytes);
+        macro_rules! add { ($($field:ident),* $(,)?) => { $(self.$field += other.$field;)* } }
+        add!(
+            error_replies, connections_received, rejected_connections, commands_processed, net_input_bytes,
+            net_output_bytes, output_limit_disconnections, query_limit_disconnections, protocol_errors, transactions,
+            transactions_contended, remote_commands, turns, keyspace_hits, keyspace_misses, expired_keys, changes,
+            clients, blocked_clients, client_bytes, table_bytes, lazyfree_pending,
+        );
+    }
+
+    /// Sets back what `CONFIG RESETSTAT` sets back.
+    pub fn reset(&mut self) {
+        let (changes, commands) = (self.changes, self.commands.len());
+        *self = Stats::new(commands);
+        self.changes = changes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_add_up() {
+        let (mut a, mut b) = (Stats::new(2), Stats::new(2));
+        a.record(CommandId(1), 1000, false, true);
+        b.record(CommandId(1), 3000, true, true);
+        b.record_error("WRONGTYPE x");
+        b.dbs = vec![DbFigures { keys: 3, expires: 1 }];
+        a.absorb(&b);
+        assert_eq!((a.commands[1].calls, a.commands[1].total_ns, a.commands[1].failed), (2, 4000, 1));
+        assert_eq!(a.commands[1].histogram.as_ref().unwrap().len(), 2);
+        assert_eq!((a.errors["WRONGTYPE"], a.dbs[0].keys, a.commands_processed), (1, 3, 2));
+    }
+
+    #[test]
+    fn made_up_error_codes_cost_bounded_memory() {
+        let mut stats = Stats::new(0);
+        (0..1000).for_each(|n| stats.record_error(&format!("E{n} x")));
+        assert_eq!(stats.errors.len(), ERROR_CODES_MAX + 1);
+        assert_eq!(stats.errors.values().sum::<u64>(), 1000);
+    }
+}

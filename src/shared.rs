@@ -1,0 +1,109 @@
+//! The little that all cores share: the configuration, counters that are touched once per connection, and the logs that
+//! operators read. Keys, clients and statistics belong to one core each.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::config::Config;
+use crate::observe::latency::LatencyMonitor;
+use crate::observe::log::Log;
+use crate::observe::slowlog::SlowLog;
+use crate::route::ShardMap;
+use crate::runtime::io::CoreId;
+
+/// The configuration with a version, so that a core notices a change by one load per turn.
+#[derive(Debug)]
+pub struct ConfigCell {
+    current: Mutex<Arc<Config>>,
+    version: AtomicU64,
+}
+
+impl ConfigCell {
+    /// A cell that holds `config`.
+    pub fn new(config: Config) -> ConfigCell {
+        ConfigCell { current: Mutex::new(Arc::new(config)), version: AtomicU64::new(1) }
+    }
+
+    /// The version of the configuration; it only grows.
+    #[inline]
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// The configuration and its version.
+    pub fn current(&self) -> (Arc<Config>, u64) {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        (Arc::clone(&current), self.version())
+    }
+
+    /// Replaces the configuration by what `change` makes of it; all changes happen one after the other.
+    ///
+    /// # Errors
+    /// Those of `change`, and then nothing is replaced.
+    pub fn update<E>(&self, change: impl FnOnce(&Config) -> Result<Config, E>) -> Result<(), E> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(change(&current)?);
+        self.version.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Shared {
+    /// Who owns what.
+    pub map: ShardMap,
+    /// The configuration.
+    pub config: ConfigCell,
+    /// Connections per core, those on their way to it included.
+    pub connections: Box<[AtomicU32]>,
+    /// The id of the client that connected last.
+    pub last_client_id: AtomicU64,
+    /// The server is to stop.
+    pub stopping: AtomicBool,
+    /// The slow log.
+    pub slowlog: Mutex<SlowLog>,
+    /// The latency monitor.
+    pub latency: Mutex<LatencyMonitor>,
+    /// The log file.
+    pub log: Log,
+    /// 40 hexadecimal digits that name this run of the server.
+    pub run_id: String,
+    /// When the server started, Unix microseconds.
+    pub started_us: i64,
+    /// The program's path.
+    pub executable: String,
+}
+
+impl Shared {
+    /// What `map.shards()` cores share.
+    pub fn new(map: ShardMap, config: Config, log: Log, run_id: String, started_us: i64) -> Shared {
+        let executable = std::env::current_exe().map_or_else(|_| String::new(), |path| path.display().to_string());
+        Shared {
+            map,
+            config: ConfigCell::new(config),
+            connections: map.all().map(|_| AtomicU32::new(0)).collect(),
+            last_client_id: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+            slowlog: Mutex::new(SlowLog::default()),
+            latency: Mutex::new(LatencyMonitor::default()),
+            log,
+            run_id,
+            started_us,
+            executable,
+        }
+    }
+
+    /// Chooses the core with the fewest connections for a new one, `here` if it is among them, and counts it there.
+    pub fn place_connection(&self, here: CoreId) -> CoreId {
+        let load = |core: CoreId| self.connections[core.index()].load(Ordering::Relaxed);
+        let least = self.map.all().min_by_key(|&core| (load(core), core != here)).expect("there is a core");
+        self.connections[least.index()].fetch_add(1, Ordering::Relaxed);
+        least
+    }
+
+    /// Connections of all cores.
+    pub fn connection_count(&self) -> u32 {
+        self.connections.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+}
