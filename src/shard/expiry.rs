@@ -195,3 +195,132 @@ impl Garbage {
         freed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::{ExpiryPolicy, Hasher, Key, Str};
+    use proptest::prelude::*;
+
+    fn shard() -> Shard {
+        let mut shard = Shard::new(4, Hasher::from_seed(1), 1);
+        shard.now_ms = 1_000_000;
+        shard
+    }
+
+    fn set(shard: &mut Shard, db: usize, name: &str, expire_at_ms: i64) {
+        let key = shard.key(name.as_bytes());
+        shard.set_string(db, &key, Str::Int(1), ExpiryPolicy::At(expire_at_ms));
+    }
+
+    fn run_pass(shard: &mut Shard, budget: usize) {
+        while shard.expire_some(&mut Budget::items(budget)) == ExpireProgress::More {}
+    }
+
+    proptest! {
+        /// After its time plus the longest rest a key is gone, and none goes before its time.
+        #[test]
+        fn keys_go_when_their_time_is_over(
+            keys in proptest::collection::vec((0usize..4, 0u16..500, 0i64..5000), 0..600),
+            budget in 1usize..200,
+            step in 1i64..700,
+        ) {
+            let mut shard = shard();
+            shard.record_expired = true;
+            let start = shard.now_ms;
+            let mut times = std::collections::HashMap::new();
+            for (db, n, after) in keys {
+                // One slot for most, so that its table splits.
+                let name = if n % 3 == 0 { n.to_string() } else { format!("{{t}}{n}") };
+                set(&mut shard, db, &name, start + after);
+                times.insert((db, name.into_bytes()), start + after);
+            }
+            while shard.now_ms < start + 7000 {
+                shard.now_ms += step;
+                run_pass(&mut shard, budget);
+                let now = shard.now_ms;
+                for Expired { db, item } in shard.take_expired() {
+                    let at = times.remove(&(db, item.key().to_vec()));
+                    prop_assert!(at.is_some_and(|at| at < now), "too early or twice");
+                }
+                let late = now - PASS_INTERVAL_MS - LONGEST_REST_MS - step;
+                prop_assert!(times.values().all(|&at| at >= late), "too late");
+            }
+            prop_assert!(times.is_empty());
+            prop_assert_eq!(shard.dbs.iter().map(|db| db.len() + db.volatile_len()).sum::<usize>(), 0);
+        }
+    }
+
+    #[test]
+    fn a_mass_of_keys_goes_in_bounded_steps() {
+        let mut shard = shard();
+        for n in 0..20_000 {
+            set(&mut shard, 0, &n.to_string(), 1_000_001);
+        }
+        shard.now_ms += 10;
+        let mut before = shard.dbs[0].len();
+        while shard.expire_some(&mut Budget::items(100)) == ExpireProgress::More {
+            let removed = before - shard.dbs[0].len();
+            assert!(removed <= 100 + 10, "{removed} in one step");
+            before = shard.dbs[0].len();
+        }
+        assert_eq!((shard.dbs[0].len(), shard.stats.expired_keys), (0, 20_000));
+    }
+
+    #[test]
+    fn swapping_and_flushing_interrupt_a_walk_without_losing_keys() {
+        let mut shard = shard();
+        for n in 0..300 {
+            set(&mut shard, 0, &format!("{{t}}{n}"), 1_000_001);
+        }
+        shard.now_ms += 10;
+        assert_eq!(shard.expire_some(&mut Budget::items(50)), ExpireProgress::More);
+        shard.swap_dbs(0, 1);
+        assert!(!shard.dbs[1].is_empty());
+        for _ in 0..3 {
+            run_pass(&mut shard, 50);
+            shard.now_ms += PASS_INTERVAL_MS;
+        }
+        assert!(shard.dbs[1].is_empty());
+
+        set(&mut shard, 0, "a", 0);
+        set(&mut shard, 0, "{t}", i64::MAX);
+        assert_eq!((shard.flush(0), shard.dbs[0].volatile_len()), (2, 0));
+        run_pass(&mut shard, 1);
+    }
+
+    #[test]
+    fn nothing_goes_while_it_is_switched_off() {
+        let mut shard = shard();
+        set(&mut shard, 0, "a", 1);
+        shard.active_expiry = false;
+        assert!(matches!(shard.expire_some(&mut Budget::items(100)), ExpireProgress::IdleUntil(_)));
+        assert_eq!(shard.dbs[0].len(), 1);
+        shard.active_expiry = true;
+        run_pass(&mut shard, 100);
+        assert_eq!(shard.dbs[0].len(), 0);
+    }
+
+    #[test]
+    fn garbage_is_freed_in_steps() {
+        let mut shard = shard();
+        for n in 0..1000 {
+            set(&mut shard, n % 3, &n.to_string(), i64::MAX);
+        }
+        assert_eq!(shard.flush_all(), 1000);
+        shard.garbage.push(Item::string(b"big", &[0; 10_000], None));
+        assert_eq!(
+            (shard.garbage.len(), shard.dbs.iter().map(crate::shard::Db::len).sum::<usize>()),
+            (1001, 0)
+        );
+        let mut freed = 0;
+        while !shard.garbage.is_empty() {
+            let step = shard.garbage.free_some(&mut Budget::items(64));
+            assert!(step <= 64);
+            freed += step;
+        }
+        assert_eq!(freed, 1001);
+        let key = Key::new(b"1", &Hasher::from_seed(1));
+        assert!(shard.peek(0, &key).is_none());
+    }
+}

@@ -732,3 +732,7 @@ fn descend(
     }
     None
 }
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;
