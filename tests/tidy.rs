@@ -38,10 +38,23 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("command", &["protocol", "base"]),
     ("command_table", &["command", "execute", "shard", "protocol", "base"]),
     ("journal", &["shard", "types", "protocol", "base"]),
-    // txn -> route -> command.
+    // txn -> route -> command. The messages between cores carry sockets, core numbers and counters, so route
+    // sees the runtime's types and the statistics too.
     (
         "route",
-        &["command_table", "command", "execute", "shard", "types", "journal", "protocol", "config", "base"],
+        &[
+            "command_table",
+            "command",
+            "execute",
+            "shard",
+            "types",
+            "journal",
+            "observe",
+            "protocol",
+            "config",
+            "runtime",
+            "base",
+        ],
     ),
     ("observe", &["command_table", "command", "shard", "protocol", "config", "runtime", "base"]),
     ("acl", &["command_table", "command", "protocol", "config", "base"]),
