@@ -1,0 +1,322 @@
+//! The same random commands against stock `redis-server` and Corelane, compared reply for reply, on 1, 2 and 8
+//! shards and in RESP2 and RESP3.
+//!
+//! A run is a function of its seed. The environment can change it:
+//! - `CORELANE_DIFF_COMMANDS`: commands in total over the six combinations (default 216,000);
+//! - `CORELANE_DIFF_SEED`: the seed (default 1);
+//! - `CORELANE_DIFF_REFERENCE`: the reference server (default: `redis-server` in PATH);
+//! - `CORELANE_DIFF_BINARY`: a server to test in the place of Corelane, started without `--shards`.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+
+use support::client::Client;
+use support::commands::{Commands, Comparison, DATABASES, Generated};
+use support::resp::Value;
+use support::rng::Rng;
+use support::server::Server;
+use support::{Request, redis, request, shown};
+
+const COMMANDS: &str = "CORELANE_DIFF_COMMANDS";
+const SEED: &str = "CORELANE_DIFF_SEED";
+const BINARY: &str = "CORELANE_DIFF_BINARY";
+/// Shards times protocol versions.
+const COMBINATIONS: usize = 6;
+/// Connections to each server; each has a database selected, and reaches whichever core accepts it.
+const CONNECTIONS: usize = 4;
+/// Commands of one pipeline.
+const CHUNK: usize = 200;
+/// Pipelines between two comparisons of the whole contents.
+const CHUNKS_PER_AUDIT: usize = 20;
+/// Commands shown with a mismatch.
+const SHOWN: usize = 25;
+
+#[test]
+fn one_shard_resp2() {
+    compare_servers(1, 2);
+}
+
+#[test]
+fn one_shard_resp3() {
+    compare_servers(1, 3);
+}
+
+#[test]
+fn two_shards_resp2() {
+    compare_servers(2, 2);
+}
+
+#[test]
+fn two_shards_resp3() {
+    compare_servers(2, 3);
+}
+
+#[test]
+fn eight_shards_resp2() {
+    compare_servers(8, 2);
+}
+
+#[test]
+fn eight_shards_resp3() {
+    compare_servers(8, 3);
+}
+
+fn number_from_env(name: &str, default: u64) -> u64 {
+    let parse = |text: String| text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number"));
+    env::var(name).map_or(default, parse)
+}
+
+fn start_tested(shards: usize) -> Server {
+    match env::var_os(BINARY) {
+        Some(program) => Server::launch(&program, &["--save", ""]),
+        None => Server::start(&["--shards", &shards.to_string()]),
+    }
+}
+
+/// The two servers and the connections to them.
+struct Pair {
+    _servers: [Server; 2],
+    connections: Vec<[Client; 2]>,
+}
+
+impl Pair {
+    fn start(shards: usize, resp: u8) -> Pair {
+        let servers = [redis::start::<&str>(&[]), start_tested(shards)];
+        let connect = |_| [servers[0].client_resp(resp), servers[1].client_resp(resp)];
+        Pair { connections: (0..CONNECTIONS).map(connect).collect(), _servers: servers }
+    }
+
+    /// Sends `requests` to both servers and returns their replies in pairs: the reference's, the tested server's.
+    fn run(&mut self, connection: usize, requests: &[Request]) -> Vec<[Value; 2]> {
+        let [reference, tested] = &mut self.connections[connection];
+        // Both work at the same time: it is faster, and their clocks read nearly the same.
+        let (expected, found) = std::thread::scope(|scope| {
+            let expected = scope.spawn(|| reference.pipeline(requests));
+            let found = tested.pipeline(requests);
+            (expected.join().expect("the reference's thread does not panic"), found)
+        });
+        let expected = expected.unwrap_or_else(|error| panic!("the reference server: {error}"));
+        let found = found.unwrap_or_else(|error| panic!("the tested server: {error}"));
+        expected.into_iter().zip(found).map(|(expected, found)| [expected, found]).collect()
+    }
+}
+
+fn compare_servers(shards: usize, resp: u8) {
+    let base = number_from_env(SEED, 1);
+    let seed = base.wrapping_mul(1_000).wrapping_add(shards as u64 * 10 + u64::from(resp));
+    let total = (number_from_env(COMMANDS, 216_000) as usize).div_ceil(COMBINATIONS);
+    let name = format!("{SEED}={base} ({shards} shards, RESP{resp})");
+    let mut pair = Pair::start(shards, resp);
+    let mut commands = Commands::new(seed);
+    let mut rng = Rng::new(!seed);
+    let mut history: Vec<(usize, Generated)> = Vec::with_capacity(total + CHUNK);
+    for chunk in 0..total.div_ceil(CHUNK) {
+        let connection = rng.below(CONNECTIONS);
+        let generated: Vec<Generated> = commands.chunk(CHUNK);
+        let requests: Vec<Request> = generated.iter().map(|command| command.request.clone()).collect();
+        let begin = history.len();
+        history.extend(generated.into_iter().map(|command| (connection, command)));
+        for (i, [expected, found]) in pair.run(connection, &requests).into_iter().enumerate() {
+            let comparison = history[begin + i].1.comparison;
+            if let Err(difference) = compare(comparison, &expected, &found) {
+                panic!(
+                    "{name}: command {}: {difference}\n{}",
+                    begin + i,
+                    last_commands(&history[..=begin + i])
+                );
+            }
+        }
+        if chunk % CHUNKS_PER_AUDIT == CHUNKS_PER_AUDIT - 1
+            && let Err(difference) = audit(&mut pair)
+        {
+            panic!(
+                "{name}: contents after command {}: {difference}\n{}",
+                history.len(),
+                last_commands(&history)
+            );
+        }
+    }
+    assert!(history.len() >= total);
+}
+
+/// The last commands as a person would read them.
+fn last_commands(history: &[(usize, Generated)]) -> String {
+    let begin = history.len().saturating_sub(SHOWN);
+    let lines = history[begin..].iter().enumerate().map(|(i, (connection, command))| {
+        format!("{:>8} connection {connection}: {}\n", begin + i, shown(&command.request))
+    });
+    lines.collect()
+}
+
+/// Whether the two replies count as equal; if not, what differs.
+fn compare(comparison: Comparison, expected: &Value, found: &Value) -> Result<(), String> {
+    let equal = match (comparison, expected, found) {
+        _ if expected.is_error() || found.is_error() => expected == found,
+        (Comparison::Exact, _, _) => expected == found,
+        (Comparison::Unordered, Value::Array(a), Value::Array(b)) => sorted(a) == sorted(b),
+        (Comparison::Unordered, _, _) => expected == found,
+        (Comparison::SameType, _, _) => kind(expected) == kind(found),
+        (Comparison::Within(tolerance), &Value::Int(a), &Value::Int(b)) => {
+            a == b || (a > 0 && b > 0 && a.abs_diff(b) <= tolerance as u64)
+        }
+        (Comparison::Within(_), _, _) => expected == found,
+        (Comparison::Cursor, _, _) => is_scan_reply(expected) && is_scan_reply(found),
+    };
+    if equal { Ok(()) } else { Err(format!("expected {expected}, found {found} ({comparison:?})")) }
+}
+
+fn sorted(items: &[Value]) -> Vec<&Value> {
+    let mut items: Vec<&Value> = items.iter().collect();
+    items.sort();
+    items
+}
+
+fn kind(value: &Value) -> std::mem::Discriminant<Value> {
+    std::mem::discriminant(value)
+}
+
+fn is_scan_reply(value: &Value) -> bool {
+    matches!(value, Value::Array(parts) if matches!(parts.as_slice(), [Value::Bulk(_), Value::Array(_)]))
+}
+
+/// Compares everything the servers hold: the keys that a whole SCAN finds, their values and their expiries.
+/// It leaves connection 0 with database 0 selected on both servers.
+fn audit(pair: &mut Pair) -> Result<(), String> {
+    for db in 0..DATABASES {
+        pair.run(0, &[request(&["SELECT", &db.to_string()])]);
+        let [expected, found] = &mut pair.connections[0];
+        let (keys, tested_keys) = (scan_all(expected), scan_all(found));
+        let keys_listed = |keys: &BTreeSet<Vec<u8>>| shown(&keys.iter().cloned().collect::<Vec<_>>());
+        if keys != tested_keys {
+            let (a, b) = (keys_listed(&keys), keys_listed(&tested_keys));
+            return Err(format!("database {db}: SCAN should find {a}, but finds {b}"));
+        }
+        let questions: BTreeMap<&str, Comparison> = BTreeMap::from([
+            ("GET", Comparison::Exact),
+            ("PEXPIRETIME", Comparison::Within(10_000)),
+            ("TYPE", Comparison::Exact),
+        ]);
+        for key in &keys {
+            let requests: Vec<Request> =
+                questions.keys().map(|name| vec![name.as_bytes().to_vec(), key.clone()]).collect();
+            let replies = pair.run(0, &requests);
+            for ((request, comparison), [expected, found]) in
+                requests.iter().zip(questions.values()).zip(replies)
+            {
+                compare(*comparison, &expected, &found)
+                    .map_err(|difference| format!("database {db}: {}: {difference}", shown(request)))?;
+            }
+        }
+    }
+    pair.run(0, &[request(&["SELECT", "0"])]);
+    Ok(())
+}
+
+/// All keys of the selected database, by a whole iteration in small steps.
+fn scan_all(client: &mut Client) -> BTreeSet<Vec<u8>> {
+    let mut keys = BTreeSet::new();
+    let mut cursor = b"0".to_vec();
+    // Every step of a table of a few keys on 8 shards makes progress; 2^20 of them mean that it has no end.
+    for _ in 0..1 << 20 {
+        let reply = client.call(&[&b"SCAN"[..], &cursor, b"COUNT", b"4"]);
+        let Value::Array(parts) = &reply else { panic!("SCAN answered {reply}") };
+        let [Value::Bulk(next), Value::Array(found)] = parts.as_slice() else {
+            panic!("SCAN answered {reply}")
+        };
+        for key in found {
+            let Value::Bulk(key) = key else { panic!("SCAN answered {reply}") };
+            keys.insert(key.clone());
+        }
+        if next == b"0" {
+            return keys;
+        }
+        cursor.clone_from(next);
+    }
+    panic!("SCAN does not come to an end");
+}
+
+/// The comparison itself must see a difference in every class of replies, or the whole run proves nothing.
+mod comparator {
+    use super::*;
+
+    fn array(items: &[&str]) -> Value {
+        Value::Array(items.iter().map(Value::bulk).collect())
+    }
+
+    fn equal(comparison: Comparison, a: &Value, b: &Value) -> bool {
+        let verdicts = [compare(comparison, a, b).is_ok(), compare(comparison, b, a).is_ok()];
+        assert_eq!(verdicts[0], verdicts[1], "not symmetric: {a}, {b}");
+        verdicts[0]
+    }
+
+    #[test]
+    fn exact_sees_every_altered_reply() {
+        let replies = [
+            Value::ok(),
+            Value::Int(1),
+            Value::Int(2),
+            Value::bulk("1"),
+            Value::bulk("OK"),
+            Value::NullBulk,
+            Value::NullArray,
+            Value::Null,
+            Value::error("ERR a"),
+            Value::error("ERR b"),
+            array(&["a", "b"]),
+            array(&["b", "a"]),
+            Value::Map(vec![(Value::bulk("a"), Value::bulk("b"))]),
+        ];
+        for (i, a) in replies.iter().enumerate() {
+            for (j, b) in replies.iter().enumerate() {
+                assert_eq!(equal(Comparison::Exact, a, b), i == j, "{a} and {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn unordered_ignores_the_order_only() {
+        let class = Comparison::Unordered;
+        assert!(equal(class, &array(&["a", "b"]), &array(&["b", "a"])));
+        assert!(!equal(class, &array(&["a", "b"]), &array(&["a"])));
+        assert!(!equal(class, &array(&["a", "b"]), &array(&["a", "a"])));
+        assert!(!equal(class, &array(&[]), &Value::NullArray));
+    }
+
+    #[test]
+    fn a_tolerance_applies_to_positive_numbers_only() {
+        let class = Comparison::Within(10);
+        assert!(equal(class, &Value::Int(100), &Value::Int(110)));
+        assert!(!equal(class, &Value::Int(100), &Value::Int(111)));
+        assert!(!equal(class, &Value::Int(-1), &Value::Int(-2)));
+        assert!(!equal(class, &Value::Int(-1), &Value::Int(5)));
+        assert!(!equal(class, &Value::Int(5), &Value::bulk("5")));
+    }
+
+    #[test]
+    fn errors_are_exact_in_every_class() {
+        let classes = [
+            Comparison::Exact,
+            Comparison::Unordered,
+            Comparison::SameType,
+            Comparison::Within(10),
+            Comparison::Cursor,
+        ];
+        for class in classes {
+            assert!(equal(class, &Value::error("ERR a"), &Value::error("ERR a")));
+            assert!(!equal(class, &Value::error("ERR a"), &Value::error("ERR b")));
+            assert!(!equal(class, &Value::error("ERR a"), &Value::Int(1)));
+        }
+    }
+
+    #[test]
+    fn types_and_shapes_must_match() {
+        assert!(equal(Comparison::SameType, &Value::bulk("a"), &Value::bulk("b")));
+        assert!(!equal(Comparison::SameType, &Value::bulk("a"), &Value::NullBulk));
+        let scan = |cursor: Value| Value::Array(vec![cursor, array(&["a"])]);
+        assert!(equal(Comparison::Cursor, &scan(Value::bulk("0")), &scan(Value::bulk("7"))));
+        assert!(!equal(Comparison::Cursor, &scan(Value::bulk("0")), &scan(Value::Int(0))));
+        assert!(!equal(Comparison::Cursor, &scan(Value::bulk("0")), &array(&["0", "a"])));
+    }
+}

@@ -1,0 +1,127 @@
+//! Random operations for recorded histories: few keys, so that clients meet, and values that occur once,
+//! so that a reply tells which write it saw. Every command is one that [`super::model`] knows.
+
+use super::Request;
+use super::request;
+use super::rng::Rng;
+
+/// A seeded stream of operations. Give each client its own, with a seed of its own.
+#[derive(Debug, Clone)]
+pub struct Workload {
+    rng: Rng,
+    seed: u64,
+    keys: usize,
+    written: u64,
+    databases: usize,
+    whole_keyspace: bool,
+}
+
+impl Workload {
+    /// Operations on `keys` keys (5 to 8 make conflicts likely) of database 0, whole-keyspace commands included.
+    pub fn new(seed: u64, keys: usize) -> Workload {
+        Workload { rng: Rng::new(seed), seed, keys, written: 0, databases: 1, whole_keyspace: true }
+    }
+
+    /// Spreads the operations over databases `0..databases` and adds SWAPDB and COPY between them.
+    pub fn with_databases(mut self, databases: usize) -> Workload {
+        self.databases = databases;
+        self
+    }
+
+    /// Leaves out DBSIZE, KEYS, RANDOMKEY, FLUSHDB, FLUSHALL and SWAPDB. Histories without them can be checked
+    /// key by key, so they may be much longer.
+    pub fn keys_only(mut self) -> Workload {
+        self.whole_keyspace = false;
+        self
+    }
+
+    fn key(&mut self) -> String {
+        format!("k{}", self.rng.below(self.keys))
+    }
+
+    fn several_keys(&mut self) -> Vec<String> {
+        let count = 2 + self.rng.below(3);
+        (0..count).map(|_| self.key()).collect()
+    }
+
+    fn value(&mut self) -> String {
+        self.written += 1;
+        format!("{:x}.{}", self.seed & 0xffff, self.written)
+    }
+
+    /// `words` and then several keys.
+    fn on_keys(&mut self, words: &[&str]) -> Request {
+        let mut all = request(words);
+        all.extend(self.several_keys().into_iter().map(String::into_bytes));
+        all
+    }
+
+    fn pairs(&mut self, command: &str) -> Request {
+        let mut all = request(&[command]);
+        for key in self.several_keys() {
+            all.extend([key.into_bytes(), self.value().into_bytes()]);
+        }
+        all
+    }
+
+    /// The next operation: the selected database and the command.
+    pub fn next(&mut self) -> (usize, Request) {
+        let db = self.rng.below(self.databases);
+        let whole = self.whole_keyspace && self.rng.chance(6);
+        (db, if whole { self.whole_keyspace_command() } else { self.key_command() })
+    }
+
+    fn whole_keyspace_command(&mut self) -> Request {
+        let other = self.rng.below(self.databases).to_string();
+        match self.rng.below(10) {
+            0..=2 => request(&["DBSIZE"]),
+            3..=5 => request(&["KEYS", "*"]),
+            6..=7 => request(&["RANDOMKEY"]),
+            8 if self.databases > 1 => request(&["SWAPDB", "0", &other]),
+            8 => request(&["FLUSHDB"]),
+            _ => request(&["FLUSHALL"]),
+        }
+    }
+
+    fn key_command(&mut self) -> Request {
+        let (a, b) = (self.key(), self.key());
+        match self.rng.below(40) {
+            0..=5 => request(&["GET", &a]),
+            6..=8 => request(&["SET", &a, &self.value()]),
+            9 => request(&["GETSET", &a, &self.value()]),
+            10 => request(&["SETNX", &a, &self.value()]),
+            11 => request(&["APPEND", &a, &self.value()]),
+            12..=13 => request(&["INCR", &a]),
+            14 => request(&["INCRBY", &a, &self.rng.between(-5, 5).to_string()]),
+            15 => request(&["DECR", &a]),
+            16 => request(&["STRLEN", &a]),
+            17 => request(&["SET", &a, &self.rng.between(0, 9).to_string()]),
+            18..=19 => self.on_keys(&["DEL"]),
+            20 => self.on_keys(&["UNLINK"]),
+            21..=22 => self.on_keys(&["EXISTS"]),
+            23 => self.on_keys(&["TOUCH"]),
+            24..=27 => self.on_keys(&["MGET"]),
+            28..=30 => self.pairs("MSET"),
+            31..=32 => self.pairs("MSETNX"),
+            33..=34 => request(&["RENAME", &a, &b]),
+            35 => request(&["RENAMENX", &a, &b]),
+            36 => self.copy(&a, &b),
+            37..=38 => {
+                let operation = self.rng.pick(&["OR", "AND", "XOR"]);
+                self.on_keys(&["BITOP", operation])
+            }
+            _ => request(&["LCS", &a, &b]),
+        }
+    }
+
+    fn copy(&mut self, from: &str, to: &str) -> Request {
+        let mut words = request(&["COPY", from, to]);
+        if self.databases > 1 && self.rng.chance(50) {
+            words.extend(request(&["DB", &self.rng.below(self.databases).to_string()]));
+        }
+        if self.rng.chance(50) {
+            words.extend(request(&["REPLACE"]));
+        }
+        words
+    }
+}
