@@ -40,7 +40,7 @@ enum Next {
 }
 
 /// Keys of one command, with their places among the arguments.
-type Keys<'a> = SmallVec<[(usize, Key<'a>); 4]>;
+pub(super) type Keys<'a> = SmallVec<[(usize, Key<'a>); 4]>;
 
 impl CoreState {
     /// Bytes have come in.
@@ -288,17 +288,17 @@ impl CoreState {
             }
             (Spread::Cursor, _) => self.owner_of_cursor(args[1]),
             (Spread::Shards(_), _) if self.map.shards() > 1 => {
-                return self.run_over_shards(conn, command, args, &keys, Spread::Shards);
+                return self.run_over_shards(conn, command, args, &keys);
             }
             (_, KeyPlan::None) => owner,
-            (spread, plan) => {
+            (_, plan) => {
                 if let Err(error) = self.find_keys(command, plan, args, &mut keys) {
                     return self.reject(conn, Some(command), &error);
                 }
                 let mut owners = keys.iter().map(|(_, key)| self.map.owner(key.slot));
                 let first = owners.next().unwrap_or(owner);
                 if owners.any(|other| other != first) {
-                    return self.run_over_shards(conn, command, args, &keys, spread);
+                    return self.run_over_shards(conn, command, args, &keys);
                 }
                 first
             }
@@ -306,7 +306,7 @@ impl CoreState {
         if owner == self.core { self.run_here(conn, command, handler, args, &keys) } else { self.run_there(conn, owner, command, args) }
     }
 
-    fn find_keys<'a>(&self, command: &Command, plan: KeyPlan, args: &Args<'a>, keys: &mut Keys<'a>) -> Result<(), Error> {
+    pub(super) fn find_keys<'a>(&self, command: &Command, plan: KeyPlan, args: &Args<'a>, keys: &mut Keys<'a>) -> Result<(), Error> {
         match plan {
             KeyPlan::Range(range) => {
                 keys.extend(range.positions(args.len()).map(|at| (at, self.shard.key(args[at]))));
@@ -390,7 +390,6 @@ impl CoreState {
         command: &'static Command,
         args: &Args<'_>,
         keys: &Keys<'_>,
-        _spread: impl Sized,
     ) -> Next {
         let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
         if client.row.gaps() > 0 {

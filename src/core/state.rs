@@ -11,6 +11,7 @@ use ahash::AHashMap;
 use crate::admin;
 use crate::command::lookup::{self, Lookup};
 use crate::config::Config;
+use crate::core::upkeep::Schedule;
 use crate::net::client::Client;
 use crate::net::clients::Clients;
 use crate::observe::stats::{DbFigures, Stats};
@@ -170,8 +171,9 @@ pub struct CoreState {
     pub pause: Option<Pause>,
     /// Clients in `MONITOR`, by core.
     pub monitors: Vec<usize>,
-    /// Commands with replies that wait for `CLIENT PAUSE` to end.
+    /// For frames that arrive complete.
     pub(super) parser: Parser,
+    pub(super) schedule: Schedule,
     next_number: u64,
     config_version: u64,
     spare_buffers: Vec<Vec<u8>>,
@@ -210,6 +212,7 @@ impl CoreState {
             pause: None,
             monitors: vec![0; map.shards()],
             parser: Parser::default(),
+            schedule: Schedule::default(),
             next_number: 0,
             config_version,
             spare_buffers: Vec::new(),

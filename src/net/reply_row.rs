@@ -98,11 +98,23 @@ impl ReplyRow {
         self.out.is_empty() && self.behind.is_empty()
     }
 
-    /// Takes what may be sent and leaves `spare`, an empty buffer, in its place.
+    /// Takes what may be sent. The row holds no buffer then.
     #[inline]
-    pub fn take_ready(&mut self, spare: Vec<u8>) -> Vec<u8> {
-        debug_assert!(spare.is_empty());
-        std::mem::replace(&mut self.out, spare)
+    pub fn take_ready(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// Whether the row holds no buffer.
+    #[inline]
+    pub fn is_bare(&self) -> bool {
+        self.out.capacity() == 0
+    }
+
+    /// Gives a bare row an empty buffer to write into.
+    #[inline]
+    pub fn lend(&mut self, buffer: Vec<u8>) {
+        debug_assert!(self.is_bare() && buffer.is_empty());
+        self.out = buffer;
     }
 
     /// Heap bytes held.
@@ -131,7 +143,7 @@ mod tests {
                     row.write(|out| out.extend_from_slice(&reply));
                 }
                 if n % 3 == 0 {
-                    sent.extend(row.take_ready(Vec::new()));
+                    sent.extend(row.take_ready());
                 }
             }
             let mut random = seed;
@@ -140,7 +152,7 @@ mod tests {
                 let (sequence, reply) = gaps.swap_remove((random >> 33) as usize % gaps.len());
                 row.fill(sequence, &reply);
             }
-            sent.extend(row.take_ready(Vec::new()));
+            sent.extend(row.take_ready());
             prop_assert_eq!(sent, expected);
             prop_assert!(row.is_empty() && row.len() == 0 && row.gaps() == 0);
         }

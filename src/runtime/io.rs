@@ -99,12 +99,12 @@ pub trait Io {
     fn poll(&mut self);
     /// Like [`Io::poll`], but if nothing has happened waits for an event, a doorbell, or the time to pass.
     fn wait(&mut self, at_most: Duration);
+    /// Whether [`Io::next_event`] has something.
+    fn has_events(&self) -> bool;
     /// The next event, if any. Buffers of the event before it are given back.
     fn next_event(&mut self) -> Option<Event<'_>>;
     /// Wakes another core from [`Io::wait`].
     fn ring_doorbell(&mut self, core: CoreId);
-    /// Bytes that the kernel holds on a connection's behalf here (pools not counted).
-    fn conn_memory_bytes(&self) -> usize;
 }
 
 /// Time of one core.
@@ -132,6 +132,8 @@ pub trait Mailbox<M> {
     fn send(&mut self, to: CoreId, message: M) -> Result<(), M>;
     /// Whether `core` sleeps and needs a doorbell. True once per sleep.
     fn needs_doorbell(&mut self, core: CoreId) -> bool;
+    /// Whether [`Mailbox::receive`] has something.
+    fn has_mail(&self) -> bool;
     /// The next message of any other core, with its sender.
     fn receive(&mut self) -> Option<(CoreId, M)>;
     /// Announces that this core is about to sleep. False if a message has arrived meanwhile: don't sleep.

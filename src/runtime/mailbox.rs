@@ -71,6 +71,11 @@ impl<M> Mailbox<M> for ThreadMailbox<M> {
     }
 
     #[inline]
+    fn has_mail(&self) -> bool {
+        self.from.iter().flatten().any(|queue| queue.slots() > 0)
+    }
+
+    #[inline]
     fn receive(&mut self) -> Option<(CoreId, M)> {
         for offset in 0..self.from.len() {
             let sender = (self.next_sender + offset) % self.from.len();
@@ -86,7 +91,7 @@ impl<M> Mailbox<M> for ThreadMailbox<M> {
     fn prepare_sleep(&mut self) -> bool {
         self.asleep[self.core.index()].0.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        let empty = self.from.iter().flatten().all(|queue| queue.slots() == 0);
+        let empty = !self.has_mail();
         if !empty {
             self.awake();
         }

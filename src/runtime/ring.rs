@@ -465,6 +465,11 @@ impl Io for RingIo {
     }
 
     #[inline]
+    fn has_events(&self) -> bool {
+        !self.completions.is_empty() || !self.released.is_empty()
+    }
+
+    #[inline]
     fn next_event(&mut self) -> Option<Event<'_>> {
         if let Some(buffer) = self.lent.take() {
             self.buffers.give_back(buffer);
@@ -505,9 +510,5 @@ impl Io for RingIo {
         }
         let entry = opcode::MsgRingData::new(types::Fd(fd), 0, user_data(Op::Doorbell, 0), None).build();
         self.push(&entry.user_data(user_data(Op::Ring, 0)));
-    }
-
-    fn conn_memory_bytes(&self) -> usize {
-        self.conns.capacity() * size_of::<Option<Conn>>()
     }
 }

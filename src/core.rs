@@ -1,0 +1,143 @@
+//! One core and its turn. Everything a core does, it does here, on its own thread, in this order:
+//!
+//! reap completions -> parse and run requests -> messages of other cores -> upkeep -> send -> spin or sleep
+//!
+//! [`state::CoreState`] holds what the core knows and does no I/O; this file connects it with the system, real or
+//! simulated. Which core runs what: a request is parsed, checked and routed by the core of its connection; a command runs on
+//! the core that owns its keys; replies are put in order by the core of the connection.
+
+mod connections;
+mod dispatch;
+mod remote;
+pub mod state;
+mod transactions;
+mod upkeep;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::config::BusyPoll;
+use crate::core::state::CoreState;
+use crate::route::message::Batch;
+use crate::runtime::io::{CoreId, Io, Mailbox};
+
+/// The longest spin before sleeping that `busy-poll-us auto` chooses, in nanoseconds.
+const SPIN_MAX_NS: u64 = 100_000;
+/// Batches of other cores handled in one turn, so that a flood of them delays no connection.
+const BATCHES_PER_TURN: usize = 64;
+
+/// One core.
+pub struct Core<I, M> {
+    /// What it knows.
+    pub state: CoreState,
+    io: I,
+    mailbox: M,
+    /// Empty batches for reuse.
+    spare_batches: Vec<Batch>,
+    /// Average time between having nothing to do and the next event, in nanoseconds.
+    idle_gap_ns: u64,
+}
+
+impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
+    /// A core with its connection to the system and to the other cores.
+    pub fn new(state: CoreState, io: I, mailbox: M) -> Core<I, M> {
+        Core { state, io, mailbox, spare_batches: Vec::new(), idle_gap_ns: u64::MAX / 2 }
+    }
+
+    /// Serves until the server is to stop.
+    pub fn run(&mut self) {
+        while !self.state.shared.stopping.load(Ordering::Relaxed) {
+            let busy = self.turn();
+            if busy {
+                self.io.poll();
+            } else {
+                self.idle();
+            }
+        }
+        self.io.stop_listening();
+        self.state.close_all(&mut self.io);
+        self.io.poll();
+    }
+
+    /// One turn: handles all that has come in. Returns whether there is more to do right away.
+    pub fn turn(&mut self) -> bool {
+        self.state.begin_turn();
+        while let Some(event) = self.io.next_event() {
+            self.state.on_event(event);
+        }
+        for _ in 0..BATCHES_PER_TURN {
+            let Some((from, batch)) = self.mailbox.receive() else { break };
+            let spare = self.state.on_batch(from, batch);
+            self.spare_batches.push(spare);
+        }
+        self.state.run_own_messages();
+        self.state.resume_clients();
+        self.state.run_own_messages();
+        let upkeep_left = self.state.upkeep();
+        self.send_messages();
+        self.state.flush(&mut self.io);
+        upkeep_left || !self.state.runnable.is_empty() || self.mailbox.has_mail() || self.has_unsent()
+    }
+
+    /// Sends every outbox as one batch. One that does not fit stays and grows until there is room.
+    fn send_messages(&mut self) {
+        for core in self.state.others() {
+            let outbox = &mut self.state.outboxes[core.index()];
+            if outbox.messages.is_empty() {
+                continue;
+            }
+            let batch = std::mem::replace(outbox, self.spare_batches.pop().unwrap_or_default());
+            if let Err(batch) = self.mailbox.send(core, batch) {
+                let spare = std::mem::replace(&mut self.state.outboxes[core.index()], batch);
+                self.spare_batches.push(spare);
+            }
+            if self.mailbox.needs_doorbell(core) {
+                self.io.ring_doorbell(core);
+            }
+        }
+        self.spare_batches.truncate(64);
+    }
+
+    fn has_unsent(&self) -> bool {
+        self.state.outboxes.iter().any(|outbox| !outbox.messages.is_empty())
+    }
+
+    /// Nothing to do: spins for a while if that is likely to pay, then sleeps.
+    fn idle(&mut self) {
+        let clock = &self.state.clock;
+        let start = clock.ticks();
+        let spin_ns = match self.state.config.busy_poll {
+            BusyPoll::Micros(us) => u64::from(us) * 1000,
+            // Spinning pays if the next event comes sooner than waking up would take; the gaps so far tell.
+            BusyPoll::Auto if self.idle_gap_ns < SPIN_MAX_NS / 2 => SPIN_MAX_NS,
+            BusyPoll::Auto => 0,
+        };
+        self.io.poll();
+        loop {
+            if self.io.has_events() || self.mailbox.has_mail() {
+                break;
+            }
+            if clock.ticks_to_ns(clock.ticks().wrapping_sub(start)) >= spin_ns {
+                self.sleep();
+                break;
+            }
+            std::hint::spin_loop();
+            self.io.poll();
+        }
+        let clock = &self.state.clock;
+        let gap_ns = clock.ticks_to_ns(clock.ticks().wrapping_sub(start));
+        self.idle_gap_ns = (self.idle_gap_ns / 8 * 7).saturating_add(gap_ns / 8);
+    }
+
+    fn sleep(&mut self) {
+        if self.mailbox.prepare_sleep() {
+            self.io.wait(Duration::from_millis(self.state.ms_until_upkeep()));
+            self.mailbox.awake();
+        }
+    }
+
+    /// This core's number.
+    pub fn id(&self) -> CoreId {
+        self.state.core
+    }
+}

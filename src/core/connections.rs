@@ -1,0 +1,223 @@
+//! Clients coming and going, and what is sent to them.
+
+use std::sync::atomic::Ordering;
+
+use crate::core::state::{CoreState, Order};
+use crate::net::client::{Client, Session, Waiting};
+use crate::net::reply_row::ReplyRow;
+use crate::route::message::Message;
+use crate::runtime::io::{ConnId, CoreId, Event, Io, Socket};
+
+impl CoreState {
+    /// Takes note of something that the system reports.
+    pub fn on_event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Received(conn, data) => self.on_received(conn, data),
+            Event::Sent(conn, buffer, result) => self.on_sent(conn, buffer, result),
+            Event::Accepted(socket) => self.on_accepted(socket),
+            Event::Ended(conn, _) => self.close_client(conn),
+            Event::Released(conn) => self.clients.free(conn),
+            Event::AcceptFailed(error) => {
+                let error = std::io::Error::from_raw_os_error(error);
+                self.shared.log.warning(format_args!("Error accepting a client connection: {error}"));
+            }
+        }
+    }
+
+    /// Passes a new connection to the core with the fewest.
+    fn on_accepted(&mut self, socket: Socket) {
+        let core = self.shared.place_connection(self.core);
+        self.send(core, Message::Adopt(socket));
+    }
+
+    /// Serves a connection that is counted as this core's already.
+    pub(super) fn adopt(&mut self, socket: Socket) {
+        self.stats.connections_received += 1;
+        let conn = self.clients.next_id();
+        let refusal = self.refusal(&socket);
+        let now_ms = self.now_ms();
+        let mut client = Client {
+            id: self.shared.last_client_id.fetch_add(1, Ordering::Relaxed) + 1,
+            conn,
+            peer: socket.peer.clone(),
+            local: socket.local.clone(),
+            is_local: socket.is_local,
+            is_unix: socket.is_unix,
+            created_ms: now_ms,
+            active_ms: now_ms,
+            last_command: None,
+            session: Session { authenticated: !self.hot.password, ..Session::default() },
+            input: None,
+            row: ReplyRow::default(),
+            sending_bytes: 0,
+            sending: false,
+            dirty: false,
+            waiting: Waiting::No,
+            receive_paused: false,
+            close_after_reply: false,
+            closing: false,
+            soft_limit_since_ms: None,
+            received_bytes: 0,
+            sent_bytes: 0,
+            commands: 0,
+        };
+        if let Some(text) = refusal {
+            self.stats.rejected_connections += 1;
+            client.row.write(|out| out.extend_from_slice(text.as_bytes()));
+            client.close_after_reply = true;
+            CoreState::mark_dirty(&mut self.dirty, &mut client);
+        }
+        self.clients.insert(client);
+        self.orders.push(Order::Attach(conn, socket));
+    }
+
+    /// Why a connection is not served, as the reply that it gets.
+    fn refusal(&self, socket: &Socket) -> Option<&'static str> {
+        if self.shared.connection_count() > self.config.maxclients {
+            return Some("-ERR max number of clients reached\r\n");
+        }
+        let is_protected = self.config.protected_mode && !self.hot.password && !socket.is_local;
+        is_protected.then_some(
+            "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the \
+             default user. Only connections from the loopback interface are accepted. To serve other hosts, set a password \
+             by 'requirepass', or switch protected mode off by 'CONFIG SET protected-mode no' from the loopback \
+             interface if the network is trusted.\r\n",
+        )
+    }
+
+    /// Ends a connection. What it has under way on other cores runs on without it.
+    pub fn close_client(&mut self, conn: ConnId) {
+        let Some(mut client) = self.clients.remove(conn) else { return };
+        client.closing = true;
+        self.orders.push(Order::Close(conn));
+        self.shared.connections[self.core.index()].fetch_sub(1, Ordering::Relaxed);
+        if client.session.monitor {
+            crate::admin::monitor::announce(self);
+        }
+    }
+
+    fn on_sent(&mut self, conn: ConnId, buffer: Vec<u8>, result: Result<(), i32>) {
+        self.stats.net_output_bytes += buffer.len() as u64;
+        if let Some(client) = self.clients.get_mut(conn) {
+            client.sent_bytes += buffer.len() as u64;
+            client.sending = false;
+            client.sending_bytes = 0;
+            if client.waiting == Waiting::Room {
+                client.waiting = Waiting::No;
+                self.runnable.push_back(conn);
+            }
+            CoreState::mark_dirty(&mut self.dirty, client);
+            if result.is_err() {
+                self.close_client(conn);
+            }
+        }
+        self.recycle_buffer(buffer);
+    }
+
+    /// Lets clients go on whose wait is over.
+    pub fn resume_clients(&mut self) {
+        for _ in 0..self.runnable.len() {
+            let Some(conn) = self.runnable.pop_front() else { break };
+            self.run_input(conn);
+        }
+    }
+
+    /// Hands over what can be sent, and closes connections that have got everything.
+    pub fn flush(&mut self, io: &mut impl Io) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for conn in dirty.drain(..) {
+            let Some(client) = self.clients.get_mut(conn) else { continue };
+            client.dirty = false;
+            if client.sending {
+                self.check_output_limit(conn);
+            } else if client.row.ready_len() > 0 {
+                let bytes = client.row.take_ready();
+                client.sending = true;
+                client.sending_bytes = bytes.len();
+                io.send(conn, bytes);
+                self.check_output_limit(conn);
+            } else if client.close_after_reply && client.row.gaps() == 0 {
+                self.close_client(conn);
+            } else {
+                let spare = client.row.take_ready();
+                self.recycle_buffer(spare);
+            }
+        }
+        debug_assert!(self.dirty.is_empty());
+        self.dirty = dirty;
+        for order in self.orders.drain(..) {
+            match order {
+                Order::Attach(conn, socket) => io.attach(conn, socket),
+                Order::Pause(conn) => io.pause(conn),
+                Order::Resume(conn) => io.resume(conn),
+                Order::Close(conn) => io.close(conn),
+            }
+        }
+    }
+
+    /// Closes a client that lets more output pile up than `client-output-buffer-limit normal` allows.
+    fn check_output_limit(&mut self, conn: ConnId) {
+        let limit = self.config.client_output_buffer_limits.normal;
+        if limit.hard_bytes == 0 && limit.soft_bytes == 0 {
+            return;
+        }
+        let now_ms = self.now_ms();
+        let Some(client) = self.clients.get_mut(conn) else { return };
+        let held = client.output_bytes() as u64;
+        let over_soft = limit.soft_bytes > 0 && held > limit.soft_bytes;
+        let since_ms = over_soft.then(|| client.soft_limit_since_ms.unwrap_or(now_ms));
+        client.soft_limit_since_ms = since_ms;
+        let too_long = since_ms.is_some_and(|since| now_ms - since > limit.soft_seconds as i64 * 1000);
+        if (limit.hard_bytes > 0 && held > limit.hard_bytes) || too_long {
+            self.stats.output_limit_disconnections += 1;
+            let who = crate::admin::clients::line(client, now_ms, self.lookup);
+            self.shared
+                .log
+                .warning(format_args!("Client {who} scheduled to be closed ASAP for overcoming of output buffer limits."));
+            self.close_client(conn);
+        }
+    }
+
+    /// Closes what has been idle for too long, checks limits that depend on time, ends `CLIENT PAUSE`.
+    pub fn check_clients(&mut self) {
+        let now_ms = self.now_ms();
+        if self.pause.is_some_and(|pause| now_ms >= pause.until_ms) {
+            self.end_pause();
+        }
+        let timeout_ms = i64::from(self.config.timeout_seconds) * 1000;
+        let idle: Vec<ConnId> = self
+            .clients
+            .iter()
+            .filter(|client| timeout_ms > 0 && now_ms - client.active_ms > timeout_ms && !client.session.monitor)
+            .filter(|client| client.waiting == Waiting::No)
+            .map(|client| client.conn)
+            .collect();
+        idle.into_iter().for_each(|conn| self.close_client(conn));
+        let limited: Vec<ConnId> =
+            self.clients.iter().filter(|client| client.soft_limit_since_ms.is_some()).map(|client| client.conn).collect();
+        limited.into_iter().for_each(|conn| self.check_output_limit(conn));
+    }
+
+    /// Ends `CLIENT PAUSE`.
+    pub fn end_pause(&mut self) {
+        self.pause = None;
+        for client in self.clients.iter_mut().filter(|client| client.waiting == Waiting::Paused) {
+            client.waiting = Waiting::No;
+            self.runnable.push_back(client.conn);
+        }
+    }
+
+    /// The core that this state belongs to stops: sends what is ready to be sent and closes all connections.
+    pub fn close_all(&mut self, io: &mut impl Io) {
+        self.flush(io);
+        let all: Vec<ConnId> = self.clients.iter().map(|client| client.conn).collect();
+        all.into_iter().for_each(|conn| self.close_client(conn));
+        self.flush(io);
+    }
+
+    /// Cores other than this one.
+    pub fn others(&self) -> impl Iterator<Item = CoreId> + use<> {
+        let here = self.core;
+        self.map.all().filter(move |&core| core != here)
+    }
+}
