@@ -2,8 +2,8 @@
 //!
 //! All commands and subcommands of the table are numbered densely: each container is followed by its
 //! subcommands. Names of up to [`SHORT`] bytes, nearly all of them, stand in an open-addressed table keyed by
-//! the name itself, held in two integers; a probe is a multiplication and a compare that ignores case, with no
-//! allocation. The few longer names are searched one after another.
+//! the name itself, held in two integers; a probe is a multiplication and a compare that ignores case, with
+//! no allocation. The few longer names are searched one after another.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
