@@ -45,38 +45,64 @@ bitflags! {
         const NO_MULTI = 1 << 16;
         /// The key positions cannot be told from the key specs alone.
         const MOVABLE_KEYS = 1 << 17;
-        /// Not kept for the data set: propagation is up to the handler.
+        /// Has key arguments, all of which may be absent.
         const NO_MANDATORY_KEYS = 1 << 18;
-        /// Touches no key by design, although it is in a keyspace family (`no_async_loading` in Redis).
+        /// Not allowed while a replica loads a data set and still serves the old one.
         const NO_ASYNC_LOADING = 1 << 19;
+        /// Needs an `enable-...-command` setting (`DEBUG`, `MODULE`). Not printed.
+        const PROTECTED = 1 << 20;
+        /// Reaches keys that are not among its arguments (`SCAN`, `RANDOMKEY`). Not printed.
+        const TOUCHES_ARBITRARY_KEYS = 1 << 21;
+        /// For the server's own use: `syscmd` among the documentation flags. Not printed.
+        const SYSTEM = 1 << 22;
     }
 }
 
 bitflags! {
     /// ACL categories (redis.io/docs/management/security/acl).
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    #[allow(missing_docs)] // the names are the documentation
     pub struct Categories: u32 {
+        /// Keys whatever their type.
         const KEYSPACE = 1;
+        /// Reads keys.
         const READ = 1 << 1;
+        /// Writes keys.
         const WRITE = 1 << 2;
+        /// Sets.
         const SET = 1 << 3;
+        /// Sorted sets.
         const SORTEDSET = 1 << 4;
+        /// Lists.
         const LIST = 1 << 5;
+        /// Hashes.
         const HASH = 1 << 6;
+        /// Strings.
         const STRING = 1 << 7;
+        /// Bits of strings.
         const BITMAP = 1 << 8;
+        /// HyperLogLogs.
         const HYPERLOGLOG = 1 << 9;
+        /// Places.
         const GEO = 1 << 10;
+        /// Streams.
         const STREAM = 1 << 11;
+        /// Publish/subscribe.
         const PUBSUB = 1 << 12;
+        /// Administration.
         const ADMIN = 1 << 13;
+        /// O(1) or O(log n).
         const FAST = 1 << 14;
+        /// All that are not fast.
         const SLOW = 1 << 15;
+        /// May block the client.
         const BLOCKING = 1 << 16;
+        /// May harm the server or its users if misused.
         const DANGEROUS = 1 << 17;
+        /// Connections and clients.
         const CONNECTION = 1 << 18;
+        /// Transactions.
         const TRANSACTION = 1 << 19;
+        /// Scripts and functions.
         const SCRIPTING = 1 << 20;
     }
 }
@@ -84,18 +110,28 @@ bitflags! {
 bitflags! {
     /// What a command does with the keys of one key spec (redis.io/docs/reference/key-specs).
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    #[allow(missing_docs)] // the names are the documentation
     pub struct KeyFlags: u16 {
+        /// Reads the key.
         const RO = 1;
+        /// Reads and changes what is there.
         const RW = 1 << 1;
+        /// Replaces what is there.
         const OW = 1 << 2;
+        /// Removes the key.
         const RM = 1 << 3;
+        /// Returns, copies or uses the value's data.
         const ACCESS = 1 << 4;
+        /// Changes data that is there.
         const UPDATE = 1 << 5;
+        /// Adds data and changes none.
         const INSERT = 1 << 6;
+        /// Deletes data, or all of it with the key.
         const DELETE = 1 << 7;
+        /// Is no key, but is routed like one.
         const NOT_KEY = 1 << 8;
+        /// The spec does not find all keys.
         const INCOMPLETE = 1 << 9;
+        /// What happens to the key depends on other arguments.
         const VARIABLE_FLAGS = 1 << 10;
     }
 }
@@ -154,6 +190,40 @@ pub struct KeySpec {
     /// Remark printed by `COMMAND INFO`, or empty.
     pub notes: &'static str,
 }
+
+impl KeySpec {
+    /// The key at argument `index`.
+    pub const fn at(index: usize, flags: &[KeyFlags]) -> KeySpec {
+        KeySpec::range(index, 0, 1, flags)
+    }
+
+    /// Keys from argument `index` to the last argument.
+    pub const fn from(index: usize, flags: &[KeyFlags]) -> KeySpec {
+        KeySpec::range(index, -1, 1, flags)
+    }
+
+    /// Every `step`-th argument from `index` to `last` (see [`FindKeys::Range`]).
+    pub const fn range(index: usize, last: isize, step: usize, flags: &[KeyFlags]) -> KeySpec {
+        let mut all = KeyFlags::empty();
+        let mut i = 0;
+        while i < flags.len() {
+            all = all.union(flags[i]);
+            i += 1;
+        }
+        let find = FindKeys::Range { last, step, limit: 0 };
+        KeySpec { flags: all, begin: BeginSearch::Index(index), find, notes: "" }
+    }
+
+    /// Sets the remark.
+    pub const fn notes(mut self, notes: &'static str) -> KeySpec {
+        self.notes = notes;
+        self
+    }
+}
+
+/// Tells what one call does with its key, for a command whose key spec has
+/// [`KeyFlags::VARIABLE_FLAGS`]. Takes all arguments, the name included.
+pub type KeyFlagsOf = fn(&[&[u8]]) -> KeyFlags;
 
 /// How a command whose keys may be on several shards is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,6 +301,8 @@ pub struct Spec {
     pub categories: Categories,
     /// Key specs, in order.
     pub keys: &'static [KeySpec],
+    /// Set if the flags of the key depend on the arguments. Such a command has one key, found by `keys`.
+    pub variable_flags: Option<KeyFlagsOf>,
     /// How it is carried out over several shards.
     pub spread: Spread,
     /// Group for `COMMAND DOCS`.
@@ -239,9 +311,10 @@ pub struct Spec {
     pub summary: &'static str,
     /// Redis version that introduced it.
     pub since: &'static str,
-    /// Time complexity.
+    /// Time complexity, or empty.
     pub complexity: &'static str,
-    /// Argument grammar in the notation of redis.io: `key value [NX | XX] [EX seconds | KEEPTTL]`.
+    /// Argument grammar in the notation of redis.io, with names and versions added as described at
+    /// [`crate::command::syntax`]: `key value condition: [NX | XX] [GET@6.2.0]`.
     pub syntax: &'static str,
     /// `(version, change)` pairs.
     pub history: &'static [(&'static str, &'static str)],
@@ -260,6 +333,7 @@ impl Spec {
             flags: Flags::empty(),
             categories: Categories::empty(),
             keys: &[],
+            variable_flags: None,
             spread: Spread::Local,
             group,
             summary: "",
@@ -273,8 +347,12 @@ impl Spec {
     }
 
     /// Adds flags.
-    pub const fn flags(mut self, flags: Flags) -> Spec {
-        self.flags = self.flags.union(flags);
+    pub const fn flags(mut self, flags: &[Flags]) -> Spec {
+        let mut i = 0;
+        while i < flags.len() {
+            self.flags = self.flags.union(flags[i]);
+            i += 1;
+        }
         self
     }
 
@@ -290,23 +368,33 @@ impl Spec {
         self
     }
 
+    /// Sets the function that tells the key's flags from the arguments.
+    pub const fn variable_flags(mut self, flags_of: KeyFlagsOf) -> Spec {
+        self.variable_flags = Some(flags_of);
+        self
+    }
+
     /// Sets how it spreads over shards.
     pub const fn spread(mut self, spread: Spread) -> Spec {
         self.spread = spread;
         self
     }
 
-    /// Sets summary, version of introduction, complexity and argument grammar.
+    /// Sets summary, version of introduction and complexity.
     pub const fn docs(
         mut self,
         summary: &'static str,
         since: &'static str,
         complexity: &'static str,
-        syntax: &'static str,
     ) -> Spec {
         self.summary = summary;
         self.since = since;
         self.complexity = complexity;
+        self
+    }
+
+    /// Sets the argument grammar.
+    pub const fn syntax(mut self, syntax: &'static str) -> Spec {
         self.syntax = syntax;
         self
     }
