@@ -10,13 +10,28 @@ mod generic;
 mod server;
 mod string;
 
+use crate::admin;
 use crate::command::spec::Spec;
+use crate::execute;
 
-/// One row: a command and its subcommands.
+/// What runs a command.
+#[derive(Debug, Clone, Copy)]
+pub enum Run {
+    /// Nothing: it has subcommands that run.
+    Subcommands,
+    /// A handler on the shard that owns the keys.
+    Keys(execute::Handler),
+    /// A handler on the connection's core, with the session and the core's state.
+    Session(admin::Handler),
+}
+
+/// One row: a command, what runs it, and its subcommands.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
     /// The declaration.
     pub spec: Spec,
+    /// What runs it.
+    pub run: Run,
     /// Subcommands, empty for an ordinary command.
     pub subcommands: &'static [Entry],
     /// Syntax and summary of subcommands that the handler tells apart by itself: they appear in `HELP`, but
@@ -27,7 +42,19 @@ pub struct Entry {
 impl Entry {
     /// A row without subcommands.
     pub const fn new(spec: Spec) -> Entry {
-        Entry { spec, subcommands: &[], unlisted: &[] }
+        Entry { spec, run: Run::Subcommands, subcommands: &[], unlisted: &[] }
+    }
+
+    /// A handler on the shard that owns the keys runs it.
+    pub const fn keys(mut self, handler: execute::Handler) -> Entry {
+        self.run = Run::Keys(handler);
+        self
+    }
+
+    /// A handler on the connection's core runs it.
+    pub const fn session(mut self, handler: admin::Handler) -> Entry {
+        self.run = Run::Session(handler);
+        self
     }
 
     /// Makes it a container.

@@ -6,11 +6,24 @@
 
 #![deny(unsafe_code)]
 
-pub mod base;
-pub mod runtime;
-pub mod protocol;
-pub mod command;
+pub mod server;
+pub mod shared;
+
+pub mod core;
+
+pub mod admin;
+pub mod config;
+pub mod net;
+pub mod observe;
+pub mod txn;
+pub mod route;
 pub mod command_table;
+pub mod command;
+pub mod protocol;
+
 pub mod execute;
 pub mod shard;
 pub mod types;
+
+pub mod base;
+pub mod runtime;

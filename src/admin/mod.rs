@@ -1,6 +1,10 @@
 //! Handlers of commands about connections and the server: they see the session and the state of their core, and ask
 //! other cores by [`Query`].
 
+pub mod clients;
+pub mod monitor;
+pub mod query;
+
 use crate::command::lookup::Command;
 use crate::core::state::CoreState;
 use crate::net::client::Client;

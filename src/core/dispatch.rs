@@ -138,8 +138,10 @@ impl CoreState {
             let frame = &input[at..];
             match parser.parse(frame, &limits) {
                 Ok(Parsed::Request { frame_len }) => {
-                    let args: Args<'_> = parser.args(frame).collect();
-                    let next = self.run(conn, &args);
+                    let next = {
+                        let args: Args<'_> = parser.args(frame).collect();
+                        self.run(conn, &args)
+                    };
                     parser.reset();
                     if next == Next::Again {
                         break;

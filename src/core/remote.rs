@@ -147,13 +147,8 @@ impl CoreState {
     fn grant(&mut self, ticket: TicketId, txn: TxnId, lend: Option<&OwnedArgs>) {
         self.tickets.insert(txn, ticket);
         let mut loan = Loan::new();
-        for key in lend.iter().flat_map(|keys| keys.slices()) {
-            let key = self.shard.key(key);
-            for db in 0..self.shard.dbs.len() {
-                if let Some(item) = self.shard.take(db, &key) {
-                    loan.push((db as u16, item));
-                }
-            }
+        for key in lend.map(OwnedArgs::slices).unwrap_or_default() {
+            self.shard.lend(&self.shard.key(key), &mut loan);
         }
         self.send(txn.coordinator, Message::Granted { txn, loan });
     }
@@ -168,11 +163,7 @@ impl CoreState {
     }
 
     fn on_release(&mut self, txn: TxnId, loan: Loan) {
-        for (db, item) in loan {
-            let key = self.shard.hasher().key(item.key());
-            let (slot, hash) = (key.slot, key.hash);
-            self.shard.put_back(usize::from(db), slot, hash, item);
-        }
+        self.shard.receive(loan);
         self.let_go(txn);
     }
 

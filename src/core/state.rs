@@ -19,7 +19,7 @@ use crate::protocol::resp::Parser;
 use crate::route::ShardMap;
 use crate::route::message::{Answer, Batch, Call, Message, OwnedArgs, Query, ReplyTo, TxnId};
 use crate::runtime::io::{Clock, ConnId, CoreId, Socket};
-use crate::shard::{Hasher, Shard};
+use crate::shard::{Hasher, Lfu, Shard};
 use crate::shared::Shared;
 use crate::txn::coordinator::Txn;
 use crate::txn::locks::{Locks, TicketId};
@@ -250,7 +250,10 @@ impl CoreState {
         self.hot = Hot::new(&self.config);
         for shard in [&mut self.shard, &mut self.workbench] {
             shard.settings.string_max_bytes = self.config.proto_max_bulk_len_bytes as usize;
-            shard.lfu = self.config.maxmemory_policy.is_lfu();
+            shard.lfu = self.config.maxmemory_policy.is_lfu().then_some(Lfu {
+                log_factor: self.config.lfu_log_factor,
+                decay_minutes: self.config.lfu_decay_time_minutes,
+            });
         }
     }
 

@@ -7,13 +7,14 @@ use crate::command::keys::KeyPlan;
 use crate::command::lookup::Command;
 use crate::command::spec::{Flags, Spread};
 use crate::command_table::Run;
+use crate::core::dispatch::Keys;
 use crate::core::state::CoreState;
 use crate::execute::Exec;
 use crate::net::client::{ReplyMode, Waiting};
 use crate::protocol::resp::Reply;
 use crate::route::message::{Access, Args, Call, Loan, OwnedArgs, ReplyTo, TxnId};
 use crate::runtime::io::CoreId;
-use crate::shard::Key;
+use crate::shard::{Key, Slot};
 use crate::txn::coordinator::{Participant, Step, Txn, Work};
 use crate::txn::merge::merge;
 
@@ -105,13 +106,12 @@ impl CoreState {
     }
 
     /// Runs a command on borrowed entries and gives them back, changed or not.
-    fn run_borrowed(&mut self, txn: Txn, loan: Loan) {
+    fn run_borrowed(&mut self, mut txn: Txn, loan: Loan) {
         let command = self.lookup.get(txn.call.command);
         let Run::Keys(handler) = command.entry.run else { unreachable!("only commands on keys borrow") };
-        for (db, item) in loan {
-            self.workbench.put_item(usize::from(db), item);
-        }
-        let args = txn.args.slices();
+        self.workbench.receive(loan);
+        let args = std::mem::take(&mut txn.args);
+        let args = args.slices();
         let mut out = self.spare_buffer();
         self.last_ticks = self.clock.ticks();
         self.workbench.touch = !txn.call.no_touch;
@@ -121,9 +121,12 @@ impl CoreState {
         self.stats.changes += exec.changes;
         self.account(command, &args, Some(txn.to.conn), result.as_ref().err());
         self.finish_txn(&txn, out);
-        let loan = self.workbench.take_all();
-        let (map, hasher) = (self.map, self.shard.hasher().clone());
-        for (core, message) in txn.give_back(loan, |key| map.owner(hasher.key(key).slot)) {
+        let mut keys = Keys::new();
+        self.find_keys(command, command.keys, &args, &mut keys).expect("they were found when the transaction began");
+        let mut loan = Loan::new();
+        keys.iter().for_each(|(_, key)| self.workbench.lend(key, &mut loan));
+        let map = self.map;
+        for (core, message) in txn.give_back(loan, |key| map.owner(Slot::of(key))) {
             self.send(core, message);
         }
     }

@@ -1,6 +1,10 @@
 //! Command handlers: arguments and one shard in, a reply out. A handler never sees a socket, a session or another
 //! shard; if its keys are on several shards, it gets a shard that holds just the borrowed entries.
 
+pub mod bitmaps;
+pub mod keys;
+pub mod strings;
+
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
 use crate::shard::{Key, Shard};

@@ -5,18 +5,24 @@
 //! something that logs, replicas and clients must hear of: with `record_expired` such items are kept for
 //! [`Shard::take_expired`].
 
+pub mod access;
 pub mod db;
 pub mod expiry;
 pub mod item;
 pub mod key;
+mod lending;
 mod size_class;
 mod table;
 
+pub use access::Lfu;
 pub use db::{Cursor, Db, ExpiryPolicy, Upsert};
 pub use expiry::{ExpireProgress, Garbage};
 pub use item::{Encoding, Item, Kind, Str};
 pub use key::{Hasher, Key, Slot};
 
+use std::ops::Range;
+
+use crate::base::crc::SLOTS;
 use crate::base::rng::Rng;
 
 /// Work that may still be done in this step, counted in items touched (some tens of nanoseconds each).
@@ -62,10 +68,25 @@ pub struct Expired {
     pub item: Item,
 }
 
+/// What commands depend on besides keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Longest string that a command may make, in bytes (`proto-max-bulk-len`).
+    pub string_max_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { string_max_bytes: 512 << 20 }
+    }
+}
+
 /// One core's keys. See the module.
 pub struct Shard {
     /// The databases, by number.
     pub dbs: Vec<Db>,
+    /// The slots that it owns: all, unless there are more shards.
+    pub slots: Range<u16>,
     /// The clock of this turn, Unix milliseconds.
     pub now_ms: i64,
     /// Counts.
@@ -74,10 +95,14 @@ pub struct Shard {
     pub rng: Rng,
     /// Whether reads set the access clock (`CLIENT NO-TOUCH` switches that off for its connection).
     pub touch: bool,
+    /// Set under an LFU policy: then the access clock counts how often an item is used, not when.
+    pub lfu: Option<Lfu>,
     /// Whether keys are removed without being asked for (`DEBUG SET-ACTIVE-EXPIRE`).
     pub active_expiry: bool,
     /// Whether removed keys are kept for [`Shard::take_expired`].
     pub record_expired: bool,
+    /// Settings.
+    pub settings: Settings,
     /// What waits for being freed.
     pub garbage: Garbage,
     hasher: Hasher,
@@ -90,17 +115,25 @@ impl Shard {
     pub fn new(databases: usize, hasher: Hasher, seed: u64) -> Shard {
         Shard {
             dbs: (0..databases).map(|_| Db::new(hasher.clone())).collect(),
+            slots: 0..SLOTS as u16,
             now_ms: 0,
             stats: KeyspaceStats::default(),
             rng: Rng::new(seed),
             touch: true,
+            lfu: None,
             active_expiry: true,
             record_expired: false,
+            settings: Settings::default(),
             garbage: Garbage::default(),
             hasher,
             expired: Vec::new(),
             pass: expiry::Pass::default(),
         }
+    }
+
+    /// The hash function.
+    pub fn hasher(&self) -> &Hasher {
+        &self.hasher
     }
 
     /// Computes slot and hash of a key.
@@ -113,6 +146,23 @@ impl Shard {
     #[inline]
     pub fn lru_clock(&self) -> u32 {
         (self.now_ms / 1000) as u32 & 0xff_ffff
+    }
+
+    /// The access clock of an item that is used for the first time.
+    fn first_access(&self) -> u32 {
+        self.lfu.map_or(self.lru_clock(), |_| Lfu::first_access(self.now_ms))
+    }
+
+    /// The access clock of a key that is about to be set.
+    #[inline]
+    fn access_by_set(&mut self, db: usize, key: &Key<'_>) -> u32 {
+        match self.lfu {
+            None => self.lru_clock(),
+            Some(lfu) => {
+                let old = self.dbs[db].get(key).map(Item::lru);
+                old.map_or(Lfu::first_access(self.now_ms), |old| lfu.access(old, self.now_ms, &mut self.rng))
+            }
+        }
     }
 
     /// Seconds since an item was last accessed, as far as the access clock can tell (it wraps after 194 days).
@@ -130,6 +180,16 @@ impl Shard {
         };
         self.stats.hits += 1;
         Some(self.touched(db, key, place))
+    }
+
+    /// The item of a key that is asked about, not used: like [`Shard::lookup_read`], but leaves the access clock.
+    pub fn lookup_about(&mut self, db: usize, key: &Key<'_>) -> Option<&Item> {
+        let Some(place) = self.position(db, key) else {
+            self.stats.misses += 1;
+            return None;
+        };
+        self.stats.hits += 1;
+        Some(self.dbs[db].at(key, place))
     }
 
     /// The item of a key that is about to be changed: like [`Shard::lookup_read`], but counts neither hit nor miss.
@@ -158,10 +218,11 @@ impl Shard {
 
     #[inline]
     fn touched(&mut self, db: usize, key: &Key<'_>, place: u32) -> &mut Item {
-        let (touch, clock) = (self.touch, self.lru_clock());
+        let clock = self.lru_clock();
         let item = self.dbs[db].at_mut(key, place);
-        if touch {
-            item.set_lru(clock);
+        if self.touch {
+            let access = self.lfu.map_or(clock, |lfu| lfu.access(item.lru(), self.now_ms, &mut self.rng));
+            item.set_lru(access);
         }
         item
     }
@@ -179,7 +240,7 @@ impl Shard {
     /// Sets a key to a string. Returns whether it had a value before.
     #[inline]
     pub fn set_string(&mut self, db: usize, key: &Key<'_>, value: Str<'_>, policy: ExpiryPolicy) -> bool {
-        let (now_ms, lru) = (self.now_ms, self.lru_clock());
+        let (now_ms, lru) = (self.now_ms, self.access_by_set(db, key));
         loop {
             match self.dbs[db].upsert_string(key, value, policy, now_ms, lru) {
                 Upsert::Inserted => return false,
@@ -189,10 +250,10 @@ impl Shard {
         }
     }
 
-    /// Inserts an item as if it was accessed now, and returns the one that it replaced (unless its time is over).
+    /// Inserts an item as if it was new, and returns the one that it replaced (unless its time is over).
     pub fn insert(&mut self, db: usize, key: &Key<'_>, mut item: Item) -> Option<Item> {
         self.position(db, key);
-        item.set_lru(self.lru_clock());
+        item.set_lru(self.first_access());
         self.dbs[db].insert(key, item)
     }
 
@@ -231,96 +292,22 @@ impl Shard {
         (0..self.dbs.len()).map(|db| self.flush(db)).sum()
     }
 
-    /// A random key whose time is not over. Gives up after some tries on keys whose time is.
+    /// A random key whose time is not over. Draws whose time is over are removed.
     pub fn random(&mut self, db: usize) -> Option<&Item> {
-        let now_ms = self.now_ms;
-        let (db, rng) = (&self.dbs[db], &mut self.rng);
-        (0..100).map_while(|_| db.random(rng)).find(|item| !item.is_expired(now_ms))
+        loop {
+            let mut rng = self.rng.clone();
+            let drawn = self.dbs[db].random(&mut rng)?;
+            if !drawn.is_expired(self.now_ms) {
+                // The same draw again, because the loop cannot hand out what it has borrowed.
+                return self.dbs[db].random(&mut self.rng);
+            }
+            let key = drawn.key().to_vec();
+            self.expire(db, &self.key(&key));
+        }
     }
 
     /// The keys that were removed since the last call because their time was over, oldest first.
     pub fn take_expired(&mut self) -> std::vec::Drain<'_, Expired> {
         self.expired.drain(..)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shard() -> Shard {
-        let mut shard = Shard::new(2, Hasher::from_seed(1), 1);
-        shard.now_ms = 5_000_000;
-        shard
-    }
-
-    #[test]
-    fn reads_are_counted_and_expire_lazily() {
-        let mut shard = shard();
-        shard.record_expired = true;
-        let key = shard.key(b"a");
-        assert!(!shard.set_string(0, &key, Str::Int(1), ExpiryPolicy::At(5_000_010)));
-        assert!(shard.lookup_read(0, &key).is_some());
-        shard.now_ms += 10;
-        assert!(shard.lookup_read(0, &key).is_some(), "it lives in the millisecond it names");
-        shard.now_ms += 1;
-        assert!(shard.peek(0, &key).is_none());
-        assert_eq!(shard.dbs[0].len(), 1, "peeking changes nothing");
-        assert!(shard.lookup_read(0, &key).is_none());
-        assert!(shard.lookup_write(0, &key).is_none());
-        assert_eq!(shard.stats, KeyspaceStats { hits: 2, misses: 1, expired_keys: 1 });
-        assert_eq!(shard.dbs[0].len(), 0);
-        let expired: Vec<Expired> = shard.take_expired().collect();
-        assert!(matches!(&expired[..], [Expired { db: 0, item }] if item.key() == b"a"));
-    }
-
-    #[test]
-    fn setting_an_expired_key_expires_it_first() {
-        let mut shard = shard();
-        let key = shard.key(b"a");
-        shard.set_string(0, &key, Str::Int(1), ExpiryPolicy::At(1));
-        assert!(!shard.set_string(0, &key, Str::Int(2), ExpiryPolicy::Keep), "it was gone");
-        assert_eq!(shard.stats.expired_keys, 1);
-        assert_eq!(shard.lookup_read(0, &key).and_then(Item::expire_at_ms), None);
-    }
-
-    #[test]
-    fn the_access_clock_follows_reads_unless_told_not_to() {
-        let mut shard = shard();
-        let key = shard.key(b"a");
-        shard.set_string(0, &key, Str::Int(1), ExpiryPolicy::Clear);
-        shard.now_ms += 7_900;
-        shard.touch = false;
-        shard.lookup_read(0, &key);
-        let idle = |shard: &Shard| shard.idle_seconds(shard.peek(0, &shard.key(b"a")).unwrap());
-        assert_eq!(idle(&shard), 7);
-        shard.touch = true;
-        shard.lookup_read(0, &key);
-        assert_eq!(idle(&shard), 0);
-    }
-
-    #[test]
-    fn items_move_between_shards_and_databases() {
-        let (mut from, mut to) = (shard(), shard());
-        let key = from.key(b"a");
-        from.set_string(0, &key, Str::Bytes(b"value"), ExpiryPolicy::At(9_000_000));
-        let item = from.take(0, &key).unwrap();
-        assert_eq!((from.dbs[0].len(), from.dbs[0].volatile_len()), (0, 0));
-        assert!(to.put(0, &key, item).is_none());
-        to.swap_dbs(0, 1);
-        assert!(to.peek(0, &key).is_none());
-        assert_eq!(to.peek(1, &key).map(Item::str), Some(Str::Bytes(b"value")));
-        assert_eq!((to.dbs[1].len(), to.dbs[1].volatile_len()), (1, 1));
-    }
-
-    #[test]
-    fn random_passes_over_what_is_expired() {
-        let mut shard = shard();
-        assert!(shard.random(0).is_none());
-        for (name, at) in [(b"a", 1), (b"b", i64::MAX)] {
-            let key = shard.key(name);
-            shard.set_string(0, &key, Str::Int(1), ExpiryPolicy::At(at));
-        }
-        assert_eq!(shard.random(0).map(Item::key), Some(&b"b"[..]));
     }
 }

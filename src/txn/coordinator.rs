@@ -153,10 +153,11 @@ impl Txn {
             return self.all_granted();
         }
         let id = self.id;
-        let held = self.participants.iter_mut().filter(|participant| std::mem::take(&mut participant.granted));
-        let mut messages: Vec<_> = held
-            .map(|held| (held.shard, Message::Release { txn: id, loan: std::mem::take(&mut held.loan) }))
-            .collect();
+        let mut messages = Vec::new();
+        for held in self.participants.iter_mut().filter(|participant| participant.granted) {
+            held.granted = false;
+            messages.push((held.shard, Message::Release { txn: id, loan: std::mem::take(&mut held.loan) }));
+        }
         self.stage = Stage::Ordered(0);
         messages.push(self.ask(0, true));
         Step::Send(messages)

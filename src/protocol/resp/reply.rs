@@ -141,6 +141,15 @@ impl<'a> Reply<'a> {
         self.header(b'*', n as i64);
     }
 
+    /// Writes what stands before everything written since `position`: for aggregates whose length is known
+    /// only at their end.
+    pub fn prepend(&mut self, position: usize, head: impl FnOnce(&mut Reply<'a>)) {
+        let end = self.out.len();
+        head(self);
+        let head_len = self.out.len() - end;
+        self.out[position..].rotate_right(head_len);
+    }
+
     /// The head of a map of `n` pairs: `2n` array elements in RESP2.
     pub fn map(&mut self, n: usize) {
         match self.resp {

@@ -1,0 +1,52 @@
+//! Several strings at one instant.
+
+use super::get::reply_value;
+use super::value;
+use crate::execute::Exec;
+use crate::protocol::Error;
+use crate::shard::{ExpiryPolicy, Str};
+
+/// `MGET key [key ...]`. What is no string is answered as if it was not there.
+pub fn mget(cx: &mut Exec<'_>) -> Result<(), Error> {
+    cx.reply.array(cx.args.len() - 1);
+    for index in 1..cx.args.len() {
+        let key = cx.key(index);
+        let item = cx.shard.lookup_read(cx.db, &key);
+        reply_value(&mut cx.reply, item.and_then(|item| value(item).ok()));
+    }
+    Ok(())
+}
+
+/// `MSET key value [key value ...]`.
+pub fn mset(cx: &mut Exec<'_>) -> Result<(), Error> {
+    check_pairs(cx, "mset")?;
+    set_pairs(cx);
+    cx.reply.ok();
+    Ok(())
+}
+
+/// `MSETNX key value [key value ...]`: sets nothing if any of the keys is there.
+pub fn msetnx(cx: &mut Exec<'_>) -> Result<(), Error> {
+    check_pairs(cx, "msetnx")?;
+    let absent = (1..cx.args.len()).step_by(2).all(|index| {
+        let key = cx.key(index);
+        cx.shard.lookup_write(cx.db, &key).is_none()
+    });
+    if absent {
+        set_pairs(cx);
+    }
+    cx.reply.int(i64::from(absent));
+    Ok(())
+}
+
+fn check_pairs(cx: &Exec<'_>, command: &'static str) -> Result<(), Error> {
+    if cx.args.len() % 2 == 1 { Ok(()) } else { Err(Error::Arity(command.into())) }
+}
+
+fn set_pairs(cx: &mut Exec<'_>) {
+    for index in (1..cx.args.len()).step_by(2) {
+        let value = Str::classify(cx.args[index + 1]);
+        cx.shard.set_string(cx.db, &cx.key(index), value, ExpiryPolicy::Clear);
+        cx.changes += 1;
+    }
+}
