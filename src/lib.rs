@@ -11,6 +11,7 @@ pub mod runtime;
 pub mod protocol;
 pub mod command;
 pub mod command_table;
+pub mod config;
 pub mod execute;
 pub mod shard;
 pub mod types;
