@@ -12,14 +12,14 @@ pub mod shared;
 pub mod core;
 
 pub mod admin;
+pub mod command;
+pub mod command_table;
 pub mod config;
 pub mod net;
 pub mod observe;
-pub mod txn;
-pub mod route;
-pub mod command_table;
-pub mod command;
 pub mod protocol;
+pub mod route;
+pub mod txn;
 
 pub mod execute;
 pub mod shard;

@@ -16,8 +16,8 @@ use crate::core::Core;
 use crate::core::state::CoreState;
 use crate::net::listener::{self, BindAddress};
 use crate::observe::log::Log;
-use crate::route::message::Batch;
 use crate::route::ShardMap;
+use crate::route::message::Batch;
 use crate::runtime::cpu::{self, SystemClock};
 use crate::runtime::io::{Clock, CoreId};
 use crate::runtime::mailbox::ThreadMailbox;
@@ -79,7 +79,10 @@ fn choose_cpus(config: &mut Config, log: &Log) -> Result<Vec<usize>, String> {
     }
     let shards = usize::from(config.shards);
     if shards > cpus.len() {
-        log.warning(format_args!("WARNING {shards} shards on {} cores: some cores serve several shards", cpus.len()));
+        log.warning(format_args!(
+            "WARNING {shards} shards on {} cores: some cores serve several shards",
+            cpus.len()
+        ));
     }
     Ok((0..shards).map(|shard| cpus[shard % cpus.len()]).collect())
 }
@@ -163,8 +166,19 @@ fn serve(config: Config, log: Log, cpus: &[usize]) -> Result<(), (Log, String)> 
     let doorbells = Doorbells::new(cpus.len());
     let (ready, readiness) = mpsc::channel();
     let mut threads = Vec::new();
-    for (((core, mailbox), listeners), &cpu) in map.all().zip(ThreadMailbox::mesh(cpus.len())).zip(listeners).zip(cpus) {
-        let place = Place { core, cpu, listeners, mailbox, doorbells: doorbells.clone(), clock, hasher: hasher.clone(), seed };
+    for (((core, mailbox), listeners), &cpu) in
+        map.all().zip(ThreadMailbox::mesh(cpus.len())).zip(listeners).zip(cpus)
+    {
+        let place = Place {
+            core,
+            cpu,
+            listeners,
+            mailbox,
+            doorbells: doorbells.clone(),
+            clock,
+            hasher: hasher.clone(),
+            seed,
+        };
         threads.push(start(place, Arc::clone(&shared), ready.clone()));
     }
     drop(ready);
@@ -198,7 +212,10 @@ fn start(place: Place, shared: Arc<Shared>, ready: mpsc::Sender<Result<(), Strin
     let name = format!("core-{}", place.core);
     let serve = move || {
         if let Err(error) = cpu::pin_to(place.cpu) {
-            shared.log.warning(format_args!("WARNING cannot pin core {} to processor {}: {error}", place.core, place.cpu));
+            shared.log.warning(format_args!(
+                "WARNING cannot pin core {} to processor {}: {error}",
+                place.core, place.cpu
+            ));
         }
         let io = match RingIo::new(place.core, place.listeners, place.doorbells) {
             Ok(io) => io,
@@ -234,7 +251,8 @@ fn announce(shared: &Shared) {
         shared.log.warning(format_args!("Failed to write PID file: {}", plain(&error)));
     }
     if matches!(config.supervised, Supervised::Systemd | Supervised::Auto) {
-        let ready = [sd_notify::NotifyState::Status("Ready to accept connections"), sd_notify::NotifyState::Ready];
+        let ready =
+            [sd_notify::NotifyState::Status("Ready to accept connections"), sd_notify::NotifyState::Ready];
         if let Err(error) = sd_notify::notify(false, &ready) {
             shared.log.warning(format_args!("cannot notify systemd: {error}"));
         }

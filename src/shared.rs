@@ -78,7 +78,8 @@ pub struct Shared {
 impl Shared {
     /// What `map.shards()` cores share.
     pub fn new(map: ShardMap, config: Config, log: Log, run_id: String, started_us: i64) -> Shared {
-        let executable = std::env::current_exe().map_or_else(|_| String::new(), |path| path.display().to_string());
+        let executable =
+            std::env::current_exe().map_or_else(|_| String::new(), |path| path.display().to_string());
         Shared {
             map,
             config: ConfigCell::new(config),

@@ -38,8 +38,12 @@ pub fn matches(filter: &ClientFilter, client: &Client, now_ms: i64) -> bool {
 /// reply.
 pub fn kill(core: &mut CoreState, filter: &ClientFilter) -> usize {
     let now_ms = core.now_ms();
-    let doomed: Vec<ConnId> =
-        core.clients.iter().filter(|client| matches(filter, client, now_ms)).map(|client| client.conn).collect();
+    let doomed: Vec<ConnId> = core
+        .clients
+        .iter()
+        .filter(|client| matches(filter, client, now_ms))
+        .map(|client| client.conn)
+        .collect();
     doomed.iter().for_each(|&conn| core.close_client(conn));
     doomed.len()
 }

@@ -32,7 +32,8 @@ pub fn announce(core: &mut CoreState) {
 pub fn line(now_us: i64, client: &Client, command: &Command, args: &[&[u8]]) -> Vec<u8> {
     let (db, peer) = (client.session.db, if client.is_unix { &client.local } else { &client.peer });
     let kind = if client.is_unix { "unix:" } else { "" };
-    let mut line = format!("{}.{:06} [{db} {kind}{peer}]", now_us / 1_000_000, now_us % 1_000_000).into_bytes();
+    let mut line =
+        format!("{}.{:06} [{db} {kind}{peer}]", now_us / 1_000_000, now_us % 1_000_000).into_bytes();
     for (at, arg) in args.iter().enumerate() {
         line.push(b' ');
         let secret = command.spec().name == "auth" && at > 0;

@@ -1,6 +1,7 @@
 //! The commands on the bits of strings.
 
 use super::words::*;
+use crate::execute::bitmaps;
 
 pub(super) static ROWS: &[Entry] = &[
     Entry::new(
@@ -12,7 +13,8 @@ pub(super) static ROWS: &[Entry] = &[
             .docs("Counts the bits that are 1, in all of a string or a range of it.", "2.6.0", "O(N)")
             .syntax("key range: [start end unit: [BYTE | BIT]@7.0.0]")
             .history(&[("7.0.0", "Added the `BYTE|BIT` option.")]),
-    ),
+    )
+    .keys(bitmaps::bitcount),
     Entry::new(
         Spec::new("bitfield", -2, Group::Bitmap)
             .flags(&[WRITE, DENYOOM])
@@ -31,7 +33,8 @@ pub(super) static ROWS: &[Entry] = &[
                  OVERFLOW <WRAP | SAT | FAIL>] write-operation: <set-block: SET encoding \
                  offset value/integer | incrby-block: INCRBY encoding offset increment>> ...]",
             ),
-    ),
+    )
+    .keys(bitmaps::bitfield),
     Entry::new(
         Spec::new("bitfield_ro", -2, Group::Bitmap)
             .flags(&[READONLY, FAST])
@@ -44,7 +47,8 @@ pub(super) static ROWS: &[Entry] = &[
                 "O(1) for each subcommand specified",
             )
             .syntax("key [GET encoding offset get-block: [GET encoding offset ...]]"),
-    ),
+    )
+    .keys(bitmaps::bitfield_ro),
     Entry::new(
         Spec::new("bitop", -4, Group::Bitmap)
             .flags(&[WRITE, DENYOOM])
@@ -53,7 +57,8 @@ pub(super) static ROWS: &[Entry] = &[
             .spread(Keys)
             .docs("Combines strings bit by bit and stores the outcome.", "2.6.0", "O(N)")
             .syntax("operation: <AND | OR | XOR | NOT> destkey key [key ...]"),
-    ),
+    )
+    .keys(bitmaps::bitop),
     Entry::new(
         Spec::new("bitpos", -3, Group::Bitmap)
             .flags(&[READONLY])
@@ -63,7 +68,8 @@ pub(super) static ROWS: &[Entry] = &[
             .docs("Finds the first bit that is 0, or 1, in a string.", "2.8.7", "O(N)")
             .syntax("key bit range: [start end-unit-block: [end unit: [BYTE | BIT]@7.0.0]]")
             .history(&[("7.0.0", "Added the `BYTE|BIT` option.")]),
-    ),
+    )
+    .keys(bitmaps::bitpos),
     Entry::new(
         Spec::new("getbit", 3, Group::Bitmap)
             .flags(&[READONLY, FAST])
@@ -72,7 +78,8 @@ pub(super) static ROWS: &[Entry] = &[
             .spread(Keys)
             .docs("Reads one bit of a string.", "2.2.0", "O(1)")
             .syntax("key offset"),
-    ),
+    )
+    .keys(bitmaps::getbit),
     Entry::new(
         Spec::new("setbit", 4, Group::Bitmap)
             .flags(&[WRITE, DENYOOM])
@@ -81,5 +88,6 @@ pub(super) static ROWS: &[Entry] = &[
             .spread(Keys)
             .docs("Writes one bit of a string, growing it where needed.", "2.2.0", "O(1)")
             .syntax("key offset value/integer"),
-    ),
+    )
+    .keys(bitmaps::setbit),
 ];

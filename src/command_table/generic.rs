@@ -1,6 +1,7 @@
 //! The commands on keys, whatever their values' type.
 
 use super::words::*;
+use crate::execute::keys;
 
 pub(super) static ROWS: &[Entry] = &[
     Entry::new(
@@ -15,7 +16,8 @@ pub(super) static ROWS: &[Entry] = &[
                 "O(1) for strings, O(N) for collections, where N is the number of nested items",
             )
             .syntax("source/key destination/key [DB destination-db] [REPLACE]"),
-    ),
+    )
+    .keys(keys::copy),
     Entry::new(
         Spec::new("del", -2, Group::Generic)
             .flags(&[WRITE])
@@ -30,7 +32,8 @@ pub(super) static ROWS: &[Entry] = &[
             )
             .syntax("key [key ...]")
             .tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
-    ),
+    )
+    .keys(keys::del),
     Entry::new(
         Spec::new("exists", -2, Group::Generic)
             .flags(&[READONLY, FAST])
@@ -45,7 +48,8 @@ pub(super) static ROWS: &[Entry] = &[
             .syntax("key [key ...]")
             .history(&[("3.0.3", "Accepts multiple `key` arguments.")])
             .tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
-    ),
+    )
+    .keys(keys::exists),
     Entry::new(
         Spec::new("expire", -3, Group::Generic)
             .flags(&[WRITE, FAST])
@@ -55,7 +59,8 @@ pub(super) static ROWS: &[Entry] = &[
             .docs("Limits a key's life to a number of seconds.", "1.0.0", "O(1)")
             .syntax("key seconds condition: [NX | XX | GT | LT]@7.0.0")
             .history(&[("7.0.0", "Added options: `NX`, `XX`, `GT` and `LT`.")]),
-    ),
+    )
+    .keys(keys::expire),
     Entry::new(
         Spec::new("expireat", -3, Group::Generic)
             .flags(&[WRITE, FAST])
@@ -65,7 +70,8 @@ pub(super) static ROWS: &[Entry] = &[
             .docs("Ends a key's life at a Unix time in seconds.", "1.2.0", "O(1)")
             .syntax("key unix-time-seconds condition: [NX | XX | GT | LT]@7.0.0")
             .history(&[("7.0.0", "Added options: `NX`, `XX`, `GT` and `LT`.")]),
-    ),
+    )
+    .keys(keys::expireat),
     Entry::new(
         Spec::new("expiretime", 2, Group::Generic)
             .flags(&[READONLY, FAST])
@@ -74,7 +80,8 @@ pub(super) static ROWS: &[Entry] = &[
             .spread(Keys)
             .docs("Tells the Unix time in seconds at which a key expires.", "7.0.0", "O(1)")
             .syntax("key"),
-    ),
+    )
+    .keys(keys::expiretime),
     Entry::new(
         Spec::new("keys", 2, Group::Generic)
             .flags(&[READONLY])
@@ -88,7 +95,8 @@ pub(super) static ROWS: &[Entry] = &[
             )
             .syntax("pattern")
             .tips(&["request_policy:all_shards", "nondeterministic_output_order"]),
-    ),
+    )
+    .keys(keys::keys),
     Entry::new(
         Spec::new("move", 3, Group::Generic)
             .flags(&[WRITE, FAST])
@@ -97,7 +105,8 @@ pub(super) static ROWS: &[Entry] = &[
             .spread(Keys)
             .docs("Takes a key to another database.", "1.0.0", "O(1)")
             .syntax("key db"),
-    ),
+    )
+    .keys(keys::move_),
     Entry::new(Spec::new("object", -2, Group::Generic).docs(
         "Container of the commands about how values are held.",
         "2.2.3",
@@ -112,7 +121,8 @@ pub(super) static ROWS: &[Entry] = &[
             .spread(Keys)
             .docs("Takes a key's expiry away.", "2.2.0", "O(1)")
             .syntax("key"),
-    ),
+    )
+    .keys(keys::persist),
     Entry::new(
         Spec::new("pexpire", -3, Group::Generic)
             .flags(&[WRITE, FAST])
@@ -122,7 +132,8 @@ pub(super) static ROWS: &[Entry] = &[
             .docs("Limits a key's life to a number of milliseconds.", "2.6.0", "O(1)")
             .syntax("key milliseconds condition: [NX | XX | GT | LT]@7.0.0")
             .history(&[("7.0.0", "Added options: `NX`, `XX`, `GT` and `LT`.")]),
-    ),
+    )
+    .keys(keys::pexpire),
     Entry::new(
         Spec::new("pexpireat", -3, Group::Generic)
             .flags(&[WRITE, FAST])
@@ -132,7 +143,8 @@ pub(super) static ROWS: &[Entry] = &[
             .docs("Ends a key's life at a Unix time in milliseconds.", "2.6.0", "O(1)")
             .syntax("key unix-time-milliseconds condition: [NX | XX | GT | LT]@7.0.0")
             .history(&[("7.0.0", "Added options: `NX`, `XX`, `GT` and `LT`.")]),
-    ),
+    )
+    .keys(keys::pexpireat),
     Entry::new(
         Spec::new("pexpiretime", 2, Group::Generic)
             .flags(&[READONLY, FAST])
@@ -141,7 +153,8 @@ pub(super) static ROWS: &[Entry] = &[
             .spread(Keys)
             .docs("Tells the Unix time in milliseconds at which a key expires.", "7.0.0", "O(1)")
             .syntax("key"),
-    ),
+    )
+    .keys(keys::pexpiretime),
     Entry::new(
         Spec::new("pttl", 2, Group::Generic)
             .flags(&[READONLY, FAST])
@@ -152,7 +165,8 @@ pub(super) static ROWS: &[Entry] = &[
             .syntax("key")
             .history(&[("2.8.0", "Added the -2 reply.")])
             .tips(&["nondeterministic_output"]),
-    ),
+    )
+    .keys(keys::pttl),
     Entry::new(
         Spec::new("randomkey", 1, Group::Generic)
             .flags(&[READONLY, TOUCHES_ARBITRARY_KEYS])
@@ -160,7 +174,8 @@ pub(super) static ROWS: &[Entry] = &[
             .spread(Shards(Draw))
             .docs("Picks a key at random.", "1.0.0", "O(1)")
             .tips(&["request_policy:all_shards", "response_policy:special", "nondeterministic_output"]),
-    ),
+    )
+    .keys(keys::randomkey),
     Entry::new(
         Spec::new("rename", 3, Group::Generic)
             .flags(&[WRITE])
@@ -169,7 +184,8 @@ pub(super) static ROWS: &[Entry] = &[
             .spread(Keys)
             .docs("Gives a key another name, replacing what was there.", "1.0.0", "O(1)")
             .syntax("key newkey"),
-    ),
+    )
+    .keys(keys::rename),
     Entry::new(
         Spec::new("renamenx", 3, Group::Generic)
             .flags(&[WRITE, FAST])
@@ -183,7 +199,8 @@ pub(super) static ROWS: &[Entry] = &[
                 "The command no longer returns an error when source and destination names are \
                  the same.",
             )]),
-    ),
+    )
+    .keys(keys::renamenx),
     Entry::new(
         Spec::new("scan", -2, Group::Generic)
             .flags(&[READONLY, TOUCHES_ARBITRARY_KEYS])
@@ -197,7 +214,8 @@ pub(super) static ROWS: &[Entry] = &[
             .syntax("cursor [MATCH pattern] [COUNT count] [TYPE@6.0.0 type]")
             .history(&[("6.0.0", "Added the `TYPE` subcommand.")])
             .tips(&["nondeterministic_output", "request_policy:special", "response_policy:special"]),
-    ),
+    )
+    .keys(keys::scan),
     Entry::new(
         Spec::new("touch", -2, Group::Generic)
             .flags(&[READONLY, FAST])
@@ -211,7 +229,8 @@ pub(super) static ROWS: &[Entry] = &[
             )
             .syntax("key [key ...]")
             .tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
-    ),
+    )
+    .keys(keys::touch),
     Entry::new(
         Spec::new("ttl", 2, Group::Generic)
             .flags(&[READONLY, FAST])
@@ -222,7 +241,8 @@ pub(super) static ROWS: &[Entry] = &[
             .syntax("key")
             .history(&[("2.8.0", "Added the -2 reply.")])
             .tips(&["nondeterministic_output"]),
-    ),
+    )
+    .keys(keys::ttl),
     Entry::new(
         Spec::new("type", 2, Group::Generic)
             .flags(&[READONLY, FAST])
@@ -231,7 +251,8 @@ pub(super) static ROWS: &[Entry] = &[
             .spread(Keys)
             .docs("Names the type of a key's value.", "1.0.0", "O(1)")
             .syntax("key"),
-    ),
+    )
+    .keys(keys::type_),
     Entry::new(
         Spec::new("unlink", -2, Group::Generic)
             .flags(&[WRITE, FAST])
@@ -246,7 +267,8 @@ pub(super) static ROWS: &[Entry] = &[
             )
             .syntax("key [key ...]")
             .tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
-    ),
+    )
+    .keys(keys::unlink),
 ];
 
 static OBJECT: &[Entry] = &[
@@ -259,7 +281,8 @@ static OBJECT: &[Entry] = &[
             .docs("Names the representation of a value.", "2.2.3", "O(1)")
             .syntax("key")
             .tips(&["nondeterministic_output"]),
-    ),
+    )
+    .keys(keys::object_encoding),
     Entry::new(
         Spec::new("freq", 3, Group::Generic)
             .flags(&[READONLY])
@@ -269,7 +292,8 @@ static OBJECT: &[Entry] = &[
             .docs("Tells how often a key is used, on a logarithmic scale.", "4.0.0", "O(1)")
             .syntax("key")
             .tips(&["nondeterministic_output"]),
-    ),
+    )
+    .keys(keys::object_freq),
     Entry::new(
         Spec::new("idletime", 3, Group::Generic)
             .flags(&[READONLY])
@@ -279,7 +303,8 @@ static OBJECT: &[Entry] = &[
             .docs("Tells for how many seconds a key has not been used.", "2.2.3", "O(1)")
             .syntax("key")
             .tips(&["nondeterministic_output"]),
-    ),
+    )
+    .keys(keys::object_idletime),
     Entry::new(
         Spec::new("refcount", 3, Group::Generic)
             .flags(&[READONLY])
@@ -289,7 +314,8 @@ static OBJECT: &[Entry] = &[
             .docs("Counts the references to a value.", "2.2.3", "O(1)")
             .syntax("key")
             .tips(&["nondeterministic_output"]),
-    ),
+    )
+    .keys(keys::object_refcount),
     Entry::new(
         Spec::new("help", 2, Group::Generic).flags(&[LOADING, STALE]).categories(Categories::KEYSPACE).docs(
             "Lists the subcommands.",

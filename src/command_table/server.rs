@@ -1,6 +1,7 @@
 //! The commands about the server.
 
 use super::words::*;
+use crate::execute::keys;
 
 pub(super) static ROWS: &[Entry] = &[
     Entry::new(
@@ -28,7 +29,8 @@ pub(super) static ROWS: &[Entry] = &[
             .spread(Shards(Sum))
             .docs("Counts the keys of the database.", "1.0.0", "O(1)")
             .tips(&["request_policy:all_shards", "response_policy:agg_sum"]),
-    ),
+    )
+    .keys(keys::dbsize),
     Entry::new(
         Spec::new("debug", -2, Group::Server)
             .flags(&[ADMIN, NOSCRIPT, LOADING, STALE, PROTECTED, SYSTEM])
@@ -56,7 +58,8 @@ pub(super) static ROWS: &[Entry] = &[
                 ("6.2.0", "Added the `SYNC` flushing mode modifier."),
             ])
             .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
-    ),
+    )
+    .keys(keys::flushall),
     Entry::new(
         Spec::new("flushdb", -1, Group::Server)
             .flags(&[WRITE])
@@ -74,7 +77,8 @@ pub(super) static ROWS: &[Entry] = &[
                 ("6.2.0", "Added the `SYNC` flushing mode modifier."),
             ])
             .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
-    ),
+    )
+    .keys(keys::flushdb),
     Entry::new(
         Spec::new("info", -1, Group::Server)
             .flags(&[LOADING, STALE])
@@ -137,7 +141,8 @@ pub(super) static ROWS: &[Entry] = &[
                  databases.",
             )
             .syntax("index1 index2"),
-    ),
+    )
+    .keys(keys::swapdb),
     Entry::new(
         Spec::new("time", 1, Group::Server)
             .flags(&[LOADING, STALE, FAST])
@@ -358,7 +363,8 @@ static MEMORY: &[Entry] = &[
                 "O(N) where N is the number of samples.",
             )
             .syntax("key [SAMPLES count]"),
-    ),
+    )
+    .keys(keys::memory_usage),
     Entry::new(Spec::new("help", 2, Group::Server).flags(&[LOADING, STALE]).docs(
         "Lists the subcommands.",
         "4.0.0",

@@ -171,9 +171,9 @@ impl CoreState {
         if (limit.hard_bytes > 0 && held > limit.hard_bytes) || too_long {
             self.stats.output_limit_disconnections += 1;
             let who = crate::admin::clients::line(client, now_ms, self.lookup);
-            self.shared
-                .log
-                .warning(format_args!("Client {who} scheduled to be closed ASAP for overcoming of output buffer limits."));
+            self.shared.log.warning(format_args!(
+                "Client {who} scheduled to be closed ASAP for overcoming of output buffer limits."
+            ));
             self.close_client(conn);
         }
     }
@@ -188,13 +188,19 @@ impl CoreState {
         let idle: Vec<ConnId> = self
             .clients
             .iter()
-            .filter(|client| timeout_ms > 0 && now_ms - client.active_ms > timeout_ms && !client.session.monitor)
+            .filter(|client| {
+                timeout_ms > 0 && now_ms - client.active_ms > timeout_ms && !client.session.monitor
+            })
             .filter(|client| client.waiting == Waiting::No)
             .map(|client| client.conn)
             .collect();
         idle.into_iter().for_each(|conn| self.close_client(conn));
-        let limited: Vec<ConnId> =
-            self.clients.iter().filter(|client| client.soft_limit_since_ms.is_some()).map(|client| client.conn).collect();
+        let limited: Vec<ConnId> = self
+            .clients
+            .iter()
+            .filter(|client| client.soft_limit_since_ms.is_some())
+            .map(|client| client.conn)
+            .collect();
         limited.into_iter().for_each(|conn| self.check_output_limit(conn));
     }
 

@@ -92,7 +92,9 @@ impl CoreState {
             input.at_least = at_least;
             client.input = Some(input);
         }
-        if client.receive_paused && client.input.as_ref().is_none_or(|input| input.bytes.len() < INPUT_PAUSE_BYTES) {
+        if client.receive_paused
+            && client.input.as_ref().is_none_or(|input| input.bytes.len() < INPUT_PAUSE_BYTES)
+        {
             client.receive_paused = false;
             self.orders.push(Order::Resume(conn));
         }
@@ -275,12 +277,23 @@ impl CoreState {
     }
 
     fn call_of(client: &Client, command: &Command) -> Call {
-        Call { command: command.id, db: client.session.db, resp: client.session.resp, no_touch: client.session.no_touch }
+        Call {
+            command: command.id,
+            db: client.session.db,
+            resp: client.session.resp,
+            no_touch: client.session.no_touch,
+        }
     }
 
     /// Runs a command on keys: here, on the core that owns them, or as a transaction over several.
     #[inline]
-    fn run_keys(&mut self, conn: ConnId, command: &'static Command, handler: execute::Handler, args: &Args<'_>) -> Next {
+    fn run_keys(
+        &mut self,
+        conn: ConnId,
+        command: &'static Command,
+        handler: execute::Handler,
+        args: &Args<'_>,
+    ) -> Next {
         let (mut keys, owner) = (Keys::new(), self.core);
         let owner = match (command.entry.spec.spread, command.keys) {
             (_, KeyPlan::One(at)) => {
@@ -305,10 +318,20 @@ impl CoreState {
                 first
             }
         };
-        if owner == self.core { self.run_here(conn, command, handler, args, &keys) } else { self.run_there(conn, owner, command, args) }
+        if owner == self.core {
+            self.run_here(conn, command, handler, args, &keys)
+        } else {
+            self.run_there(conn, owner, command, args)
+        }
     }
 
-    pub(super) fn find_keys<'a>(&self, command: &Command, plan: KeyPlan, args: &Args<'a>, keys: &mut Keys<'a>) -> Result<(), Error> {
+    pub(super) fn find_keys<'a>(
+        &self,
+        command: &Command,
+        plan: KeyPlan,
+        args: &Args<'a>,
+        keys: &mut Keys<'a>,
+    ) -> Result<(), Error> {
         match plan {
             KeyPlan::Range(range) => {
                 keys.extend(range.positions(args.len()).map(|at| (at, self.shard.key(args[at]))));
@@ -405,7 +428,13 @@ impl CoreState {
     }
 
     /// Runs a command about the session or the server.
-    fn run_session(&mut self, conn: ConnId, command: &'static Command, handler: crate::admin::Handler, args: &Args<'_>) -> Next {
+    fn run_session(
+        &mut self,
+        conn: ConnId,
+        command: &'static Command,
+        handler: crate::admin::Handler,
+        args: &Args<'_>,
+    ) -> Next {
         let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
         if client.row.gaps() > 0 {
             return wait_for_replies(client);
@@ -420,7 +449,13 @@ impl CoreState {
     }
 
     /// Takes over what a session handler has written and decided.
-    pub(super) fn finish_session(&mut self, conn: ConnId, args: &[&[u8]], mut out: Vec<u8>, result: Result<Flow, Error>) -> Option<Error> {
+    pub(super) fn finish_session(
+        &mut self,
+        conn: ConnId,
+        args: &[&[u8]],
+        mut out: Vec<u8>,
+        result: Result<Flow, Error>,
+    ) -> Option<Error> {
         let error = match result {
             Ok(Flow::Done) => None,
             Ok(Flow::Ask(query, then)) => {
@@ -461,7 +496,13 @@ impl CoreState {
 
     /// Counts an execution that has just ended, and keeps it in the slow log if it was slow.
     #[inline]
-    pub(super) fn account(&mut self, command: &'static Command, args: &[&[u8]], conn: Option<ConnId>, error: Option<&Error>) {
+    pub(super) fn account(
+        &mut self,
+        command: &'static Command,
+        args: &[&[u8]],
+        conn: Option<ConnId>,
+        error: Option<&Error>,
+    ) {
         let now = self.clock.ticks();
         let duration_ns = self.clock.ticks_to_ns(now.wrapping_sub(self.last_ticks));
         self.last_ticks = now;
@@ -478,7 +519,9 @@ impl CoreState {
     fn note_slow(&mut self, command: &Command, args: &[&[u8]], conn: Option<ConnId>, duration_ns: u64) {
         if duration_ns >= self.hot.slow_ns && !command.flags.contains(Flags::SKIP_SLOWLOG) {
             let client = conn.and_then(|conn| self.clients.get(conn));
-            let (peer, name) = client.map_or((String::new(), Vec::new()), |client| (client.peer.clone(), client.session.name.clone()));
+            let (peer, name) = client.map_or((String::new(), Vec::new()), |client| {
+                (client.peer.clone(), client.session.name.clone())
+            });
             let max_len = self.config.slowlog_max_len as usize;
             let mut slowlog = self.shared.slowlog.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             slowlog.push(self.now_us / 1_000_000, duration_ns / 1000, args, peer, name, max_len);

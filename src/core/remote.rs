@@ -37,7 +37,9 @@ impl CoreState {
             Message::Adopt(socket) => self.adopt(socket),
             Message::Run { to, call, args } => self.on_run(from, to, call, &batch.args(args)),
             Message::Reply { to, bytes } => self.on_reply(to, &batch.bytes[bytes]),
-            Message::Acquire { txn, access, shared, wait, lend } => self.on_acquire(txn, access, shared, wait, lend),
+            Message::Acquire { txn, access, shared, wait, lend } => {
+                self.on_acquire(txn, access, shared, wait, lend)
+            }
             Message::Granted { txn, loan } => self.advance_txn(txn, |txn| txn.on_granted(from, loan)),
             Message::Refused { txn } => {
                 self.stats.transactions_contended += 1;
@@ -59,7 +61,9 @@ impl CoreState {
 
     fn handler_of(&self, call: Call) -> (&'static Command, execute::Handler) {
         let command = self.lookup.get(call.command);
-        let Run::Keys(handler) = command.entry.run else { unreachable!("only commands on keys are sent to their owner") };
+        let Run::Keys(handler) = command.entry.run else {
+            unreachable!("only commands on keys are sent to their owner")
+        };
         (command, handler)
     }
 
@@ -78,7 +82,15 @@ impl CoreState {
     }
 
     /// Runs a command and sends its reply to the core of its client.
-    fn run_for(&mut self, from: CoreId, to: ReplyTo, call: Call, command: &'static Command, handler: execute::Handler, args: &[&[u8]]) {
+    fn run_for(
+        &mut self,
+        from: CoreId,
+        to: ReplyTo,
+        call: Call,
+        command: &'static Command,
+        handler: execute::Handler,
+        args: &[&[u8]],
+    ) {
         let mut out = std::mem::take(&mut self.outboxes[from.index()].bytes);
         let start = out.len();
         self.execute(call, command, handler, args, &mut out);
@@ -95,9 +107,17 @@ impl CoreState {
     }
 
     /// Runs a handler on this shard, its reply into `out`.
-    fn execute(&mut self, call: Call, command: &'static Command, handler: execute::Handler, args: &[&[u8]], out: &mut Vec<u8>) {
+    fn execute(
+        &mut self,
+        call: Call,
+        command: &'static Command,
+        handler: execute::Handler,
+        args: &[&[u8]],
+        out: &mut Vec<u8>,
+    ) {
         self.shard.touch = !call.no_touch;
-        let mut exec = Exec::new(args, &mut self.shard, usize::from(call.db), Reply::new(out, call.resp), None);
+        let mut exec =
+            Exec::new(args, &mut self.shard, usize::from(call.db), Reply::new(out, call.resp), None);
         let result = exec.run(handler);
         self.stats.changes += exec.changes;
         self.account(command, args, None, result.as_ref().err());
@@ -197,7 +217,13 @@ impl CoreState {
         let command = self.lookup.find(&args).expect("it was found when the question was asked");
         let answers = asking.answers.into_iter().flatten().collect();
         let mut out = self.spare_buffer();
-        let mut cx = admin::Cx { core: self, conn: asking.conn, command, args: &args, reply: Reply::new(&mut out, resp) };
+        let mut cx = admin::Cx {
+            core: self,
+            conn: asking.conn,
+            command,
+            args: &args,
+            reply: Reply::new(&mut out, resp),
+        };
         let result = (asking.then)(&mut cx, answers);
         self.finish_session(asking.conn, &args, out, result.map(|()| admin::Flow::Done));
         self.runnable.push_back(asking.conn);

@@ -181,7 +181,13 @@ pub struct CoreState {
 
 impl CoreState {
     /// A core without clients and keys.
-    pub fn new(core: CoreId, shared: Arc<Shared>, hasher: &Hasher, seed: u64, clock: Box<dyn Clock + Send>) -> CoreState {
+    pub fn new(
+        core: CoreId,
+        shared: Arc<Shared>,
+        hasher: &Hasher,
+        seed: u64,
+        clock: Box<dyn Clock + Send>,
+    ) -> CoreState {
         let map = shared.map;
         let (config, config_version) = shared.config.current();
         let databases = config.databases as usize;

@@ -20,7 +20,14 @@ use crate::txn::merge::merge;
 
 impl CoreState {
     /// Starts a command over several shards. Its client waits already.
-    pub(super) fn start_txn(&mut self, to: ReplyTo, call: Call, command: &'static Command, args: &Args<'_>, keys: &[(usize, Key<'_>)]) {
+    pub(super) fn start_txn(
+        &mut self,
+        to: ReplyTo,
+        call: Call,
+        command: &'static Command,
+        args: &Args<'_>,
+        keys: &[(usize, Key<'_>)],
+    ) {
         self.stats.transactions += 1;
         let (work, participants) = match command.entry.spec.spread {
             Spread::Shards(how) => (Work::Each(how), self.every_shard(args)),
@@ -30,7 +37,8 @@ impl CoreState {
         let id = TxnId { coordinator: self.core, number: self.next_number() };
         let shared = !command.flags.contains(Flags::WRITE) && work != Work::Borrow;
         let started = self.last_ticks;
-        let (txn, messages) = Txn::start(id, to, call, OwnedArgs::new(args), work, shared, started, participants);
+        let (txn, messages) =
+            Txn::start(id, to, call, OwnedArgs::new(args), work, shared, started, participants);
         self.txns.insert(id.number, txn);
         for (core, message) in messages {
             self.send(core, message);
@@ -99,7 +107,9 @@ impl CoreState {
                 let Work::Each(how) = txn.work else { unreachable!("only work on every shard is merged") };
                 let mut out = self.spare_buffer();
                 let rng = &mut self.shard.rng;
-                merge(how, &partials, &mut Reply::new(&mut out, txn.call.resp), |bound| rng.below(bound as usize) as u64);
+                merge(how, &partials, &mut Reply::new(&mut out, txn.call.resp), |bound| {
+                    rng.below(bound as usize) as u64
+                });
                 self.finish_txn(&txn, out);
             }
         }
@@ -122,7 +132,8 @@ impl CoreState {
         self.account(command, &args, Some(txn.to.conn), result.as_ref().err());
         self.finish_txn(&txn, out);
         let mut keys = Keys::new();
-        self.find_keys(command, command.keys, &args, &mut keys).expect("they were found when the transaction began");
+        self.find_keys(command, command.keys, &args, &mut keys)
+            .expect("they were found when the transaction began");
         let mut loan = Loan::new();
         keys.iter().for_each(|(_, key)| self.workbench.lend(key, &mut loan));
         let map = self.map;

@@ -20,7 +20,8 @@ impl CoreState {
     pub fn upkeep(&mut self) -> bool {
         let now_ms = self.now_ms();
         // A clock that was set back must not stop anything.
-        if now_ms >= self.schedule.clients_due_ms || now_ms < self.schedule.clients_due_ms - 10 * INTERVAL_MS {
+        if now_ms >= self.schedule.clients_due_ms || now_ms < self.schedule.clients_due_ms - 10 * INTERVAL_MS
+        {
             self.schedule.clients_due_ms = now_ms + INTERVAL_MS;
             self.check_clients();
         }

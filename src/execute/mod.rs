@@ -31,7 +31,13 @@ pub type Handler = fn(&mut Exec<'_>) -> Result<(), Error>;
 impl<'a> Exec<'a> {
     /// The context of one command.
     #[inline]
-    pub fn new(args: &'a [&'a [u8]], shard: &'a mut Shard, db: usize, reply: Reply<'a>, routed: Option<(usize, Key<'a>)>) -> Exec<'a> {
+    pub fn new(
+        args: &'a [&'a [u8]],
+        shard: &'a mut Shard,
+        db: usize,
+        reply: Reply<'a>,
+        routed: Option<(usize, Key<'a>)>,
+    ) -> Exec<'a> {
         Exec { args, shard, db, reply, changes: 0, routed }
     }
 

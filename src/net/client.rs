@@ -138,9 +138,10 @@ impl Client {
 
     /// Heap bytes held for this client.
     pub fn memory_bytes(&self) -> usize {
-        let input = self.input.as_ref().map_or(0, |input| {
-            size_of::<Input>() + input.bytes.capacity() + input.parser.memory_bytes()
-        });
+        let input = self
+            .input
+            .as_ref()
+            .map_or(0, |input| size_of::<Input>() + input.bytes.capacity() + input.parser.memory_bytes());
         size_of::<Client>()
             + self.peer.capacity()
             + self.local.capacity()

@@ -53,7 +53,10 @@ impl LatencyMonitor {
 
     /// One series.
     pub fn get(&self, event: &[u8]) -> Option<&Series> {
-        self.series.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(event)).map(|(_, series)| series)
+        self.series
+            .iter()
+            .find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(event))
+            .map(|(_, series)| series)
     }
 
     /// Forgets the named events, or all if none is named. Returns how many it forgot.

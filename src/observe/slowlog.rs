@@ -33,7 +33,15 @@ pub struct SlowLog {
 
 impl SlowLog {
     /// Keeps an execution and drops what exceeds `max_len`.
-    pub fn push(&mut self, at_s: i64, duration_us: u64, args: &[&[u8]], peer: String, name: Vec<u8>, max_len: usize) {
+    pub fn push(
+        &mut self,
+        at_s: i64,
+        duration_us: u64,
+        args: &[&[u8]],
+        peer: String,
+        name: Vec<u8>,
+        max_len: usize,
+    ) {
         let id = self.next_id;
         self.next_id += 1;
         self.entries.push_front(Entry { id, at_s, duration_us, args: shorten(args), peer, name });

@@ -157,10 +157,28 @@ impl Stats {
         self.max_output_bytes = self.max_output_bytes.max(other.max_output_bytes);
         macro_rules! add { ($($field:ident),* $(,)?) => { $(self.$field += other.$field;)* } }
         add!(
-            error_replies, connections_received, rejected_connections, commands_processed, net_input_bytes,
-            net_output_bytes, output_limit_disconnections, query_limit_disconnections, protocol_errors, transactions,
-            transactions_contended, remote_commands, turns, keyspace_hits, keyspace_misses, expired_keys, changes,
-            clients, blocked_clients, client_bytes, table_bytes, lazyfree_pending,
+            error_replies,
+            connections_received,
+            rejected_connections,
+            commands_processed,
+            net_input_bytes,
+            net_output_bytes,
+            output_limit_disconnections,
+            query_limit_disconnections,
+            protocol_errors,
+            transactions,
+            transactions_contended,
+            remote_commands,
+            turns,
+            keyspace_hits,
+            keyspace_misses,
+            expired_keys,
+            changes,
+            clients,
+            blocked_clients,
+            client_bytes,
+            table_bytes,
+            lazyfree_pending,
         );
     }
 

@@ -37,7 +37,12 @@ impl BufferRing {
     ///
     /// # Errors
     /// Those of `mmap` and of `IORING_REGISTER_PBUF_RING` (`EINVAL` before Linux 5.19).
-    pub fn register(submitter: &Submitter<'_>, group: u16, count: u16, buffer_bytes: usize) -> io::Result<BufferRing> {
+    pub fn register(
+        submitter: &Submitter<'_>,
+        group: u16,
+        count: u16,
+        buffer_bytes: usize,
+    ) -> io::Result<BufferRing> {
         assert!(count.is_power_of_two());
         let buffers_at = (usize::from(count) * size_of::<BufRingEntry>()).next_multiple_of(4096);
         let mapped_bytes = buffers_at + usize::from(count) * (buffer_bytes + STAGGER_BYTES);
@@ -56,7 +61,8 @@ impl BufferRing {
             return Err(io::Error::last_os_error());
         }
         let memory = NonNull::new(memory.cast()).expect("mmap never returns null without MAP_FIXED");
-        let mut ring = BufferRing { memory, mapped_bytes, buffers_at, buffer_bytes, mask: count - 1, tail: 0 };
+        let mut ring =
+            BufferRing { memory, mapped_bytes, buffers_at, buffer_bytes, mask: count - 1, tail: 0 };
         // SAFETY: the descriptors lie at the page-aligned start of the mapping, are zeroed and number `count`;
         // the mapping lives until `ring` is dropped, which is after the io_uring (see the struct's contract).
         unsafe { submitter.register_buf_ring_with_flags(memory.as_ptr() as u64, count, group, 0)? };

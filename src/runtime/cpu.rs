@@ -91,8 +91,7 @@ impl Clock for SystemClock {
 
     #[inline]
     fn ticks_to_ns(&self, ticks: u64) -> u64 {
-        self.ns_per_tick_q32
-            .map_or(ticks, |rate| ((u128::from(ticks) * u128::from(rate)) >> 32) as u64)
+        self.ns_per_tick_q32.map_or(ticks, |rate| ((u128::from(ticks) * u128::from(rate)) >> 32) as u64)
     }
 
     fn monotonic_ns(&self) -> u64 {

@@ -135,7 +135,9 @@ mod tests {
         let mesh = ThreadMailbox::mesh(2);
         let threads: Vec<_> = mesh.iter().map(|_| std::sync::mpsc::channel::<()>()).collect();
         let (bells, doors): (Vec<_>, Vec<_>) = threads.into_iter().unzip();
-        let run = |mut mailbox: ThreadMailbox<u32>, door: std::sync::mpsc::Receiver<()>, bells: Vec<std::sync::mpsc::Sender<()>>| {
+        let run = |mut mailbox: ThreadMailbox<u32>,
+                   door: std::sync::mpsc::Receiver<()>,
+                   bells: Vec<std::sync::mpsc::Sender<()>>| {
             let other = CoreId(1 - mailbox.core.0);
             let mut last = 0;
             while last < 20_000 {

@@ -161,11 +161,12 @@ impl RingIo {
                 Some(libc::EINVAL) => SetupError::TooOld("io_uring's DEFER_TASKRUN"),
                 _ => SetupError::Other(error),
             })?;
-        let buffers = BufferRing::register(&ring.submitter(), BUFFER_GROUP, BUFFERS, BUFFER_BYTES)
-            .map_err(|error| match error.raw_os_error() {
+        let buffers = BufferRing::register(&ring.submitter(), BUFFER_GROUP, BUFFERS, BUFFER_BYTES).map_err(
+            |error| match error.raw_os_error() {
                 Some(libc::EINVAL) => SetupError::TooOld("provided buffer rings"),
                 _ => SetupError::Other(error),
-            })?;
+            },
+        )?;
         doorbells.0[core.index()].store(ring.as_raw_fd(), Ordering::Release);
         let mut io = RingIo {
             ring: Ring(ring),
@@ -204,7 +205,14 @@ impl RingIo {
         let flags = EnterFlags::GETEVENTS;
         let entered = match timeout {
             // SAFETY: no argument is passed along.
-            None => unsafe { self.ring.0.submitter().enter::<libc::sigset_t>(submissions as u32, want as u32, flags.bits(), None) },
+            None => unsafe {
+                self.ring.0.submitter().enter::<libc::sigset_t>(
+                    submissions as u32,
+                    want as u32,
+                    flags.bits(),
+                    None,
+                )
+            },
             Some(timeout) => {
                 let time = types::Timespec::from(timeout);
                 let args = types::SubmitArgs::new().timespec(&time);
@@ -221,7 +229,12 @@ impl RingIo {
         }
         for entry in self.ring.0.completion() {
             let (op, index) = split_user_data(entry.user_data());
-            self.completions.push_back(Completion { op, index, result: entry.result(), flags: entry.flags() });
+            self.completions.push_back(Completion {
+                op,
+                index,
+                result: entry.result(),
+                flags: entry.flags(),
+            });
         }
     }
 
@@ -251,9 +264,10 @@ impl RingIo {
         let conn = self.conns[id.index()].as_ref().expect("sends are submitted for live connections");
         let (bytes, taken) = conn.sending.as_ref().expect("a send has bytes");
         let rest = &bytes[*taken..];
-        let entry = opcode::Send::new(types::Fd(conn.fd.as_raw_fd()), rest.as_ptr(), rest.len().min(1 << 30) as u32)
-            .flags(libc::MSG_NOSIGNAL)
-            .build();
+        let entry =
+            opcode::Send::new(types::Fd(conn.fd.as_raw_fd()), rest.as_ptr(), rest.len().min(1 << 30) as u32)
+                .flags(libc::MSG_NOSIGNAL)
+                .build();
         self.push(&entry.user_data(user_data(Op::Send, id.0)));
     }
 
@@ -363,14 +377,18 @@ enum Received {
 /// Looks up the addresses of an accepted socket.
 fn describe(fd: OwnedFd) -> Socket {
     let socket = socket2::SockRef::from(&fd);
-    let address = |address: io::Result<socket2::SockAddr>| address.ok().and_then(|address| address.as_socket());
+    let address =
+        |address: io::Result<socket2::SockAddr>| address.ok().and_then(|address| address.as_socket());
     let (peer, local) = (address(socket.peer_addr()), address(socket.local_addr()));
     let is_unix = peer.is_none();
     let print = |address: Option<std::net::SocketAddr>| match address {
         Some(std::net::SocketAddr::V6(v6)) => format!("[{}]:{}", v6.ip(), v6.port()),
         Some(v4) => v4.to_string(),
         None => {
-            let path = socket.local_addr().ok().and_then(|address| address.as_pathname().map(|path| path.display().to_string()));
+            let path = socket
+                .local_addr()
+                .ok()
+                .and_then(|address| address.as_pathname().map(|path| path.display().to_string()));
             format!("{}:0", path.unwrap_or_default())
         }
     };
@@ -389,8 +407,14 @@ impl Io for RingIo {
         if self.conns.len() <= conn.index() {
             self.conns.resize_with(conn.index() + 1, || None);
         }
-        self.conns[conn.index()] =
-            Some(Conn { fd, receiving: false, paused: false, closing: false, cancelling: false, sending: None });
+        self.conns[conn.index()] = Some(Conn {
+            fd,
+            receiving: false,
+            paused: false,
+            closing: false,
+            cancelling: false,
+            sending: None,
+        });
         self.arm_receive(conn);
     }
 

@@ -167,7 +167,10 @@ impl Txn {
         if self.work == Work::Borrow {
             self.stage = Stage::Borrowed;
             return Step::RunBorrowed(
-                self.participants.iter_mut().flat_map(|participant| std::mem::take(&mut participant.loan)).collect(),
+                self.participants
+                    .iter_mut()
+                    .flat_map(|participant| std::mem::take(&mut participant.loan))
+                    .collect(),
             );
         }
         self.stage = Stage::Performing { missing: self.participants.len() };
@@ -186,7 +189,9 @@ impl Txn {
     /// A participant has done its part.
     pub fn on_performed(&mut self, shard: CoreId, reply: Vec<u8>, keys: u64) -> Step {
         self.participant(shard).partial = Some((reply, keys));
-        let Stage::Performing { missing } = &mut self.stage else { unreachable!("nothing was to be performed") };
+        let Stage::Performing { missing } = &mut self.stage else {
+            unreachable!("nothing was to be performed")
+        };
         *missing -= 1;
         if *missing > 0 {
             return Step::Send(Vec::new());

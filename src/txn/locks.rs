@@ -94,7 +94,13 @@ pub struct Locks<W> {
 
 impl<W> Default for Locks<W> {
     fn default() -> Locks<W> {
-        Locks { tickets: AHashMap::new(), keys: AHashMap::new(), shard: Line::default(), next: 0, broken: false }
+        Locks {
+            tickets: AHashMap::new(),
+            keys: AHashMap::new(),
+            shard: Line::default(),
+            next: 0,
+            broken: false,
+        }
     }
 }
 

@@ -78,7 +78,11 @@ mod tests {
     fn merged(how: Merge, partials: &[(&str, u64, &[usize])], draw: u64) -> String {
         let partials: Vec<_> = partials
             .iter()
-            .map(|(reply, keys, places)| Partial { reply: reply.as_bytes().to_vec(), keys: *keys, places: places.to_vec() })
+            .map(|(reply, keys, places)| Partial {
+                reply: reply.as_bytes().to_vec(),
+                keys: *keys,
+                places: places.to_vec(),
+            })
             .collect();
         let mut out = Vec::new();
         merge(how, &partials, &mut Reply::new(&mut out, Resp::V2), |_| draw);
@@ -89,10 +93,17 @@ mod tests {
     fn partial_replies_become_one() {
         assert_eq!(merged(Merge::Sum, &[(":2\r\n", 0, &[]), (":40\r\n", 0, &[])], 0), ":42\r\n");
         assert_eq!(
-            merged(Merge::ByKey, &[("*2\r\n$1\r\na\r\n$-1\r\n", 0, &[0, 2]), ("*1\r\n$2\r\n\r\n\r\n", 0, &[1])], 0),
+            merged(
+                Merge::ByKey,
+                &[("*2\r\n$1\r\na\r\n$-1\r\n", 0, &[0, 2]), ("*1\r\n$2\r\n\r\n\r\n", 0, &[1])],
+                0
+            ),
             "*3\r\n$1\r\na\r\n$2\r\n\r\n\r\n$-1\r\n"
         );
-        assert_eq!(merged(Merge::Concat, &[("*1\r\n$1\r\na\r\n", 0, &[]), ("*0\r\n", 0, &[])], 0), "*1\r\n$1\r\na\r\n");
+        assert_eq!(
+            merged(Merge::Concat, &[("*1\r\n$1\r\na\r\n", 0, &[]), ("*0\r\n", 0, &[])], 0),
+            "*1\r\n$1\r\na\r\n"
+        );
         assert_eq!(merged(Merge::Same, &[("+OK\r\n", 0, &[]), ("-ERR x\r\n", 0, &[])], 0), "-ERR x\r\n");
         let draw = [("$-1\r\n", 0, &[][..]), ("$1\r\na\r\n", 3, &[]), ("$1\r\nb\r\n", 1, &[])];
         assert_eq!(merged(Merge::Draw, &draw, 2), "$1\r\na\r\n");

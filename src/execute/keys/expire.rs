@@ -85,9 +85,7 @@ impl Condition {
             *flag = true;
         }
         if condition.none_before && (condition.some_before || condition.later || condition.sooner) {
-            return Err(Error::text(
-                "ERR NX and XX, GT or LT options at the same time are not compatible",
-            ));
+            return Err(Error::text("ERR NX and XX, GT or LT options at the same time are not compatible"));
         }
         if condition.later && condition.sooner {
             return Err(Error::text("ERR GT and LT options at the same time are not compatible"));

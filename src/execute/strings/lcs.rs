@@ -76,9 +76,7 @@ impl Options {
             }
         }
         if parsed.length && parsed.indexes {
-            return Err(Error::text(
-                "ERR If you want both the length and indexes, please just use IDX.",
-            ));
+            return Err(Error::text("ERR If you want both the length and indexes, please just use IDX."));
         }
         Ok(parsed)
     }

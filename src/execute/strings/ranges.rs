@@ -30,8 +30,8 @@ pub fn strlen(cx: &mut Exec<'_>) -> Result<(), Error> {
 /// `SETRANGE key offset value`.
 pub fn setrange(cx: &mut Exec<'_>) -> Result<(), Error> {
     let value = cx.args[3];
-    let offset = usize::try_from(integer(cx.args[2])?)
-        .map_err(|_| Error::text("ERR offset is out of range"))?;
+    let offset =
+        usize::try_from(integer(cx.args[2])?).map_err(|_| Error::text("ERR offset is out of range"))?;
     let (key, max) = (cx.key(1), cx.shard.settings.string_max_bytes);
     let len = write(cx.shard, cx.db, &key)?.map_or(0, |item| item.str().len());
     if value.is_empty() {

@@ -128,7 +128,8 @@ impl Parser {
                 Some(b'$') => {}
                 Some(&other) => return Err(expected_dollar(other)),
             }
-            let Some((len, start)) = line_number(input, self.position + 1, "too big bulk count string")? else {
+            let Some((len, start)) = line_number(input, self.position + 1, "too big bulk count string")?
+            else {
                 return Ok(Parsed::Incomplete { at_least: input.len() + 1 });
             };
             let len = len
@@ -150,7 +151,8 @@ impl Parser {
 
     fn parse_inline(&mut self, input: &[u8]) -> Result<Parsed, ProtocolError> {
         // `position` remembers how far the search for the line's end has come.
-        let Some(newline) = memchr::memchr(b'\n', &input[self.position..]).map(|at| self.position + at) else {
+        let Some(newline) = memchr::memchr(b'\n', &input[self.position..]).map(|at| self.position + at)
+        else {
             if input.len() > LINE_MAX_BYTES {
                 return Err(ProtocolError("too big inline request".into()));
             }
@@ -159,9 +161,13 @@ impl Parser {
         };
         let frame_len = newline + 1;
         let line = input[..newline].strip_suffix(b"\r").unwrap_or(&input[..newline]);
-        self.unquoted = quote::split_args(line)
-            .map_err(|_| ProtocolError("unbalanced quotes in request".into()))?;
-        Ok(if self.unquoted.is_empty() { Parsed::Nothing { frame_len } } else { Parsed::Request { frame_len } })
+        self.unquoted =
+            quote::split_args(line).map_err(|_| ProtocolError("unbalanced quotes in request".into()))?;
+        Ok(if self.unquoted.is_empty() {
+            Parsed::Nothing { frame_len }
+        } else {
+            Parsed::Request { frame_len }
+        })
     }
 }
 
@@ -272,7 +278,10 @@ mod tests {
         assert_eq!(error(b"get \"a\r\n"), "ERR Protocol error: unbalanced quotes in request");
         let endless = vec![b'1'; LINE_MAX_BYTES + 3];
         assert_eq!(error(&[b"*", &endless[..]].concat()), "ERR Protocol error: too big mbulk count string");
-        assert_eq!(error(&[b"*1\r\n$", &endless[..]].concat()), "ERR Protocol error: too big bulk count string");
+        assert_eq!(
+            error(&[b"*1\r\n$", &endless[..]].concat()),
+            "ERR Protocol error: too big bulk count string"
+        );
         assert_eq!(error(&endless), "ERR Protocol error: too big inline request");
     }
 
