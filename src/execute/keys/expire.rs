@@ -132,8 +132,8 @@ fn show_expiry(cx: &mut Exec<'_>, unit: Unit, since: Since) -> Result<(), Error>
         Some(None) => -1,
         Some(Some(at)) => match unit {
             Unit::Millis => at - base,
-            // An expiry at the end of time wraps here in Redis, too.
-            Unit::Seconds => (at - base).wrapping_add(500) / 1000,
+            // A key that is there has time left; rounding up the end of time takes the 64th bit.
+            Unit::Seconds => (((at - base).cast_unsigned() + 500) / 1000).cast_signed(),
         },
     };
     cx.reply.int(shown);
