@@ -16,7 +16,7 @@ use crate::core::state::{CoreState, Order, Waiter};
 use crate::execute::{self, Exec};
 use crate::net::client::{Client, Input, ReplyMode, Waiting};
 use crate::protocol::Error;
-use crate::protocol::resp::{Limits, Parsed, Parser, Reply};
+use crate::protocol::resp::{Limits, ManyArgs, Parsed, Parser, Reply, whole_array};
 use crate::route::message::{Access, Args, Call, Message, OwnedArgs, ReplyTo};
 use crate::runtime::io::{ConnId, CoreId};
 use crate::shard::{Cursor, Key};
@@ -37,6 +37,19 @@ enum Next {
     Taken,
     /// It must wait (the client's `waiting` says for what) and be parsed again then.
     Again,
+}
+
+/// Requests that are looked at together. Enough to hide the latency of memory, few enough to stay in the first cache.
+const WINDOW: usize = 16;
+
+/// A complete request that waits for its turn.
+struct Request<'a> {
+    /// Where its arguments are.
+    args: std::ops::Range<usize>,
+    frame_len: usize,
+    command: Option<&'static Command>,
+    /// Its key, if it has exactly one, with its place.
+    key: Option<(usize, Key<'a>)>,
 }
 
 /// Keys of one command, with their places among the arguments.
@@ -124,52 +137,135 @@ impl CoreState {
         let mut at = 0;
         self.lend_buffer(conn);
         self.last_ticks = self.clock.ticks();
+        let mut at_least = 0;
         while at < input.len() {
-            let Some(client) = self.clients.get_mut(conn) else { return (input.len(), 0) };
-            if !client.is_ready() {
+            if !self.may_run(conn) {
                 break;
             }
-            if client.row.ready_len() + client.sending_bytes > OUTPUT_PAUSE_BYTES {
-                client.waiting = Waiting::Room;
-                break;
-            }
+            let Some(client) = self.clients.get(conn) else { return (input.len(), 0) };
             let limits = Limits {
                 bulk_max_bytes: self.hot.bulk_max_bytes,
                 unauthenticated: !client.session.authenticated && self.hot.password,
             };
-            let frame = &input[at..];
-            match parser.parse(frame, &limits) {
-                Ok(Parsed::Request { frame_len }) => {
-                    let next = {
-                        let args: Args<'_> = parser.args(frame).collect();
-                        self.run(conn, &args)
-                    };
-                    parser.reset();
-                    if next == Next::Again {
-                        break;
-                    }
-                    at += frame_len;
-                }
-                Ok(Parsed::Nothing { frame_len }) => {
-                    parser.reset();
-                    at += frame_len;
-                }
-                Ok(Parsed::Incomplete { at_least }) => {
-                    self.mark_client_dirty(conn);
-                    return (at, at_least);
-                }
-                Err(error) => {
-                    self.stats.protocol_errors += 1;
-                    self.fail(conn, &error.to_string());
-                    if let Some(client) = self.clients.get_mut(conn) {
-                        client.close_after_reply = true;
-                    }
-                    at = input.len();
+            let (next, progress) = if parser.is_at_start() {
+                self.run_ahead(conn, &input[at..], &limits)
+            } else {
+                (Next::Taken, 0)
+            };
+            at += progress;
+            if next == Next::Again {
+                break;
+            }
+            if progress > 0 {
+                continue;
+            }
+            match self.run_slowly(conn, &input[at..], parser, &limits) {
+                Ok((Next::Taken, frame_len)) => at += frame_len,
+                Ok((Next::Again, _)) => break,
+                Err(missing) => {
+                    at_least = missing;
+                    break;
                 }
             }
         }
         self.mark_client_dirty(conn);
-        (at, 0)
+        (at, at_least)
+    }
+
+    /// Whether a client's next request may run; if not, the client waits.
+    #[inline]
+    fn may_run(&mut self, conn: ConnId) -> bool {
+        let Some(client) = self.clients.get_mut(conn) else { return false };
+        if !client.is_ready() {
+            return false;
+        }
+        let has_room = client.row.ready_len() + client.sending_bytes <= OUTPUT_PAUSE_BYTES;
+        if !has_room {
+            client.waiting = Waiting::Room;
+        }
+        has_room
+    }
+
+    /// Runs complete requests, a window of them at a time: what they will touch in memory is asked for while the
+    /// requests before them are looked at, so that the waits for memory overlap. Returns the bytes of those that are done.
+    fn run_ahead(&mut self, conn: ConnId, input: &[u8], limits: &Limits) -> (Next, usize) {
+        let mut args = ManyArgs::new();
+        let mut window = SmallVec::<[Request<'_>; WINDOW]>::new();
+        let mut end = 0;
+        while window.len() < WINDOW {
+            let first = args.len();
+            let Some(frame_len) = whole_array(&input[end..], limits, &mut args) else { break };
+            end += frame_len;
+            let command = self.lookup.find(&args[first..]);
+            let key = match command.map(|command| command.keys) {
+                Some(KeyPlan::One(at)) if first + at < args.len() => {
+                    Some((at, self.shard.key(args[first + at])))
+                }
+                _ => None,
+            };
+            window.push(Request { args: first..args.len(), frame_len, command, key });
+        }
+        if window.len() > 1 {
+            self.prefetch(conn, &window);
+        }
+        let (mut done, mut outcome) = (0, Next::Taken);
+        for (nth, request) in window.iter().enumerate() {
+            if nth > 0 && !self.may_run(conn) {
+                outcome = Next::Again;
+                break;
+            }
+            outcome = self.run(conn, &args[request.args.clone()], request.command, request.key);
+            if outcome == Next::Again {
+                break;
+            }
+            done += request.frame_len;
+        }
+        (outcome, done)
+    }
+
+    /// Asks the processor for the tables, then the places in them, then the items that these requests will look up.
+    fn prefetch(&self, conn: ConnId, window: &[Request<'_>]) {
+        let Some(db) = self.clients.get(conn).map(|client| usize::from(client.session.db)) else { return };
+        let db = &self.shard.dbs[db];
+        let keys = || window.iter().filter_map(|request| request.key.as_ref());
+        keys().for_each(|(_, key)| db.prefetch_table(key));
+        keys().for_each(|(_, key)| db.prefetch_entry(key));
+        keys().for_each(|(_, key)| db.prefetch_item(key));
+    }
+
+    /// Parses and runs one request that is inline, incomplete, odd or wrong. `Err` is the length that the frame must
+    /// reach before another attempt makes sense.
+    #[cold]
+    fn run_slowly(
+        &mut self,
+        conn: ConnId,
+        frame: &[u8],
+        parser: &mut Parser,
+        limits: &Limits,
+    ) -> Result<(Next, usize), usize> {
+        match parser.parse(frame, limits) {
+            Ok(Parsed::Request { frame_len }) => {
+                let next = {
+                    let args: Args<'_> = parser.args(frame).collect();
+                    self.run(conn, &args, self.lookup.find(&args), None)
+                };
+                parser.reset();
+                Ok((next, frame_len))
+            }
+            Ok(Parsed::Nothing { frame_len }) => {
+                parser.reset();
+                Ok((Next::Taken, frame_len))
+            }
+            Ok(Parsed::Incomplete { at_least }) => Err(at_least),
+            Err(error) => {
+                self.stats.protocol_errors += 1;
+                self.fail(conn, &error.to_string());
+                if let Some(client) = self.clients.get_mut(conn) {
+                    client.close_after_reply = true;
+                }
+                Ok((Next::Taken, frame.len()))
+            }
+        }
     }
 
     /// Gives a client's row a buffer with capacity, so that its replies need not grow one.
@@ -209,19 +305,20 @@ impl CoreState {
     }
 
     /// Runs one request.
-    fn run(&mut self, conn: ConnId, args: &Args<'_>) -> Next {
-        let lookup = self.lookup;
+    fn run(
+        &mut self,
+        conn: ConnId,
+        args: &[&[u8]],
+        command: Option<&'static Command>,
+        key: Option<(usize, Key<'_>)>,
+    ) -> Next {
         let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
-        let command = match lookup.resolve(args) {
-            Ok(command) => command,
-            Err(_) if client.row.gaps() > 0 => return wait_for_replies(client),
-            Err(error) => {
-                if is_cross_protocol(args[0]) {
-                    return self.refuse_http(conn);
-                }
-                let known = lookup.find(args);
-                return self.reject(conn, known, &error);
-            }
+        let Some(command) = command.filter(|command| command.spec().takes(args.len())) else {
+            return if client.row.gaps() > 0 {
+                wait_for_replies(client)
+            } else {
+                self.refuse(conn, args, command)
+            };
         };
         if !client.session.authenticated && self.hot.password && !command.flags.contains(Flags::NO_AUTH) {
             return self.reject(conn, Some(command), &Error::text("NOAUTH Authentication required."));
@@ -239,10 +336,20 @@ impl CoreState {
             self.feed_monitors(conn, command, args);
         }
         match command.entry.run {
-            Run::Keys(handler) => self.run_keys(conn, command, handler, args),
+            Run::Keys(handler) => self.run_keys(conn, command, handler, args, key),
             Run::Session(handler) => self.run_session(conn, command, handler, args),
             Run::Subcommands => self.reject(conn, Some(command), &Error::Syntax),
         }
+    }
+
+    /// Answers a request that is no command, or has the wrong number of arguments.
+    #[cold]
+    fn refuse(&mut self, conn: ConnId, args: &[&[u8]], known: Option<&'static Command>) -> Next {
+        if is_cross_protocol(args[0]) {
+            return self.refuse_http(conn);
+        }
+        let error = self.lookup.resolve(args).expect_err("a command that takes its arguments is not refused");
+        self.reject(conn, known, &error)
     }
 
     /// A browser that was talked into sending requests here must not get through to commands in the body.
@@ -292,12 +399,13 @@ impl CoreState {
         conn: ConnId,
         command: &'static Command,
         handler: execute::Handler,
-        args: &Args<'_>,
+        args: &[&[u8]],
+        key: Option<(usize, Key<'_>)>,
     ) -> Next {
         let (mut keys, owner) = (Keys::new(), self.core);
         let owner = match (command.entry.spec.spread, command.keys) {
             (_, KeyPlan::One(at)) => {
-                let key = self.shard.key(args[at]);
+                let (_, key) = key.unwrap_or_else(|| (at, self.shard.key(args[at])));
                 keys.push((at, key));
                 self.map.owner(key.slot)
             }
@@ -329,7 +437,7 @@ impl CoreState {
         &self,
         command: &Command,
         plan: KeyPlan,
-        args: &Args<'a>,
+        args: &[&'a [u8]],
         keys: &mut Keys<'a>,
     ) -> Result<(), Error> {
         match plan {
@@ -357,7 +465,7 @@ impl CoreState {
         conn: ConnId,
         command: &'static Command,
         handler: execute::Handler,
-        args: &Args<'_>,
+        args: &[&[u8]],
         keys: &Keys<'_>,
     ) -> Next {
         let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
@@ -395,7 +503,7 @@ impl CoreState {
     }
 
     /// Sends a command to the core that owns its keys.
-    fn run_there(&mut self, conn: ConnId, owner: CoreId, command: &'static Command, args: &Args<'_>) -> Next {
+    fn run_there(&mut self, conn: ConnId, owner: CoreId, command: &'static Command, args: &[&[u8]]) -> Next {
         let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
         let outbox = &mut self.outboxes[owner.index()];
         if client.row.gaps() >= GAPS_MAX || outbox.bytes.len() > OUTBOX_MAX_BYTES {
@@ -413,7 +521,7 @@ impl CoreState {
         &mut self,
         conn: ConnId,
         command: &'static Command,
-        args: &Args<'_>,
+        args: &[&[u8]],
         keys: &Keys<'_>,
     ) -> Next {
         let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
@@ -433,7 +541,7 @@ impl CoreState {
         conn: ConnId,
         command: &'static Command,
         handler: crate::admin::Handler,
-        args: &Args<'_>,
+        args: &[&[u8]],
     ) -> Next {
         let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
         if client.row.gaps() > 0 {

@@ -10,7 +10,7 @@ use crate::core::state::{CoreState, Waiter};
 use crate::execute::{self, Exec};
 use crate::net::client::{ReplyMode, Waiting};
 use crate::protocol::resp::Reply;
-use crate::route::message::{Access, Answer, Args, Batch, Call, Loan, Message, OwnedArgs, ReplyTo, TxnId};
+use crate::route::message::{Access, Answer, Batch, Call, Loan, Message, OwnedArgs, ReplyTo, TxnId};
 use crate::runtime::io::CoreId;
 use crate::txn::locks::TicketId;
 
@@ -68,7 +68,7 @@ impl CoreState {
     }
 
     /// A command of another core's client whose keys are all here.
-    fn on_run(&mut self, from: CoreId, to: ReplyTo, call: Call, args: &Args<'_>) {
+    fn on_run(&mut self, from: CoreId, to: ReplyTo, call: Call, args: &[&[u8]]) {
         let (command, handler) = self.handler_of(call);
         if !self.locks.is_empty() {
             let access = self.access_of_args(command, args);
@@ -123,7 +123,7 @@ impl CoreState {
         self.account(command, args, None, result.as_ref().err());
     }
 
-    fn access_of_args(&self, command: &Command, args: &Args<'_>) -> Access {
+    fn access_of_args(&self, command: &Command, args: &[&[u8]]) -> Access {
         let mut keys = Default::default();
         // A command whose keys cannot be told has been refused where it came in.
         self.find_keys(command, command.keys, args, &mut keys).ok();
@@ -173,7 +173,7 @@ impl CoreState {
         self.send(txn.coordinator, Message::Granted { txn, loan });
     }
 
-    fn on_perform(&mut self, txn: TxnId, call: Call, args: &Args<'_>) {
+    fn on_perform(&mut self, txn: TxnId, call: Call, args: &[&[u8]]) {
         let (command, handler) = self.handler_of(call);
         let mut reply = Vec::new();
         self.execute(call, command, handler, args, &mut reply);

@@ -25,7 +25,7 @@ impl CoreState {
         to: ReplyTo,
         call: Call,
         command: &'static Command,
-        args: &Args<'_>,
+        args: &[&[u8]],
         keys: &[(usize, Key<'_>)],
     ) {
         self.stats.transactions += 1;
@@ -45,7 +45,7 @@ impl CoreState {
         }
     }
 
-    fn every_shard(&self, args: &Args<'_>) -> Vec<Participant> {
+    fn every_shard(&self, args: &[&[u8]]) -> Vec<Participant> {
         self.map
             .all()
             .map(|shard| Participant::new(shard, Access::Shard, OwnedArgs::new(args), Vec::new()))
@@ -53,7 +53,7 @@ impl CoreState {
     }
 
     /// Gives every shard the command with its own keys and what belongs to them (the values of `MSET`).
-    fn split(&self, command: &Command, args: &Args<'_>, keys: &[(usize, Key<'_>)]) -> Vec<Participant> {
+    fn split(&self, command: &Command, args: &[&[u8]], keys: &[(usize, Key<'_>)]) -> Vec<Participant> {
         let step = match command.keys {
             KeyPlan::Range(range) => range.step,
             _ => 1,

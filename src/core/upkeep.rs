@@ -10,7 +10,7 @@ const ITEMS_PER_TURN: usize = 512;
 
 /// When which part of the upkeep is due.
 #[derive(Debug, Default)]
-pub struct Schedule {
+pub(crate) struct Schedule {
     clients_due_ms: i64,
     expiry_due_ms: i64,
 }

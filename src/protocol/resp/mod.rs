@@ -4,4 +4,4 @@ pub mod reply;
 pub mod request;
 
 pub use reply::{Reply, Resp};
-pub use request::{Limits, Parsed, Parser, ProtocolError};
+pub use request::{Limits, ManyArgs, Parsed, Parser, ProtocolError, whole_array};

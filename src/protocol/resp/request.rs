@@ -51,6 +51,52 @@ pub enum Parsed {
     },
 }
 
+/// Arguments of several requests, one after the other; on the stack for usual pipelines.
+pub type ManyArgs<'a> = smallvec::SmallVec<[&'a [u8]; 64]>;
+
+/// Parses a frame that is an array and complete: appends its arguments to `args` and returns the frame's length. `None`
+/// leaves `args` as it was; [`Parser`] then tells whether bytes are missing or the frame is something else.
+#[inline]
+pub fn whole_array<'a>(input: &'a [u8], limits: &Limits, args: &mut ManyArgs<'a>) -> Option<usize> {
+    let (count, mut at) = short_number(input, b'*', 0)?;
+    if count == 0 || limits.unauthenticated {
+        return None;
+    }
+    let before = args.len();
+    for _ in 0..count {
+        let arg = short_number(input, b'$', at).and_then(|(len, start)| {
+            let end = start + len;
+            // The two bytes after an argument are not looked at, here as in Redis.
+            (len <= limits.bulk_max_bytes && input.len() >= end + 2).then(|| (&input[start..end], end + 2))
+        });
+        let Some((arg, next)) = arg else {
+            args.truncate(before);
+            return None;
+        };
+        args.push(arg);
+        at = next;
+    }
+    Some(at)
+}
+
+/// The number of up to nine digits on a complete line that begins with `marker` at `from`, and where the next line begins.
+#[inline]
+fn short_number(input: &[u8], marker: u8, from: usize) -> Option<(usize, usize)> {
+    let line = input.get(from..)?;
+    if *line.first()? != marker {
+        return None;
+    }
+    let mut value = 0;
+    for (at, &byte) in line.iter().enumerate().skip(1).take(10) {
+        match byte {
+            b'0'..=b'9' if at == 1 || value != 0 => value = value * 10 + usize::from(byte - b'0'),
+            b'\r' if at > 1 && line.len() > at + 1 => return Some((value, from + at + 2)),
+            _ => return None,
+        }
+    }
+    None
+}
+
 /// Progress within one frame.
 #[derive(Debug, Default)]
 pub struct Parser {
@@ -73,6 +119,12 @@ impl Parser {
         self.unquoted.clear();
         self.position = 0;
         self.in_array = false;
+    }
+
+    /// Whether nothing of the present frame has been parsed.
+    #[inline]
+    pub fn is_at_start(&self) -> bool {
+        !self.in_array && self.position == 0
     }
 
     /// Number of arguments of the request just parsed.
@@ -291,6 +343,39 @@ mod tests {
         let text = |input: &[u8]| requests(input, input.len(), limits).unwrap_err().to_string();
         assert_eq!(text(b"*11\r\n"), "ERR Protocol error: unauthenticated multibulk length");
         assert_eq!(text(b"*1\r\n$16385\r\n"), "ERR Protocol error: unauthenticated bulk length");
+    }
+
+    proptest::proptest! {
+        /// Whatever [`whole_array`] accepts, [`Parser`] parses to the same; what it rejects is not a complete array.
+        #[test]
+        fn whole_arrays_parse_alike(
+            args in proptest::collection::vec(proptest::collection::vec(proptest::prelude::any::<u8>(), 0..20), 0..5),
+            cut in 0usize..80,
+            flip in proptest::option::of((0usize..60, proptest::prelude::any::<u8>())),
+        ) {
+            let mut frame = format!("*{}\r\n", args.len()).into_bytes();
+            for arg in &args {
+                frame.extend(format!("${}\r\n", arg.len()).bytes().chain(arg.iter().copied()).chain(*b"\r\n"));
+            }
+            frame.truncate(cut.max(1));
+            if let Some((at, byte)) = flip && at < frame.len() {
+                frame[at] = byte;
+            }
+            let mut parser = Parser::default();
+            let slow = parser.parse(&frame, &LIMITS);
+            let mut fast = ManyArgs::new();
+            match whole_array(&frame, &LIMITS, &mut fast) {
+                Some(frame_len) => {
+                    proptest::prop_assert_eq!(slow, Ok(Parsed::Request { frame_len }));
+                    proptest::prop_assert_eq!(parser.args(&frame).collect::<ManyArgs<'_>>(), fast);
+                }
+                None => {
+                    let is_array = matches!(slow, Ok(Parsed::Request { .. })) && frame[0] == b'*';
+                    proptest::prop_assert!(!is_array, "refused a complete array");
+                    proptest::prop_assert!(fast.is_empty());
+                }
+            }
+        }
     }
 
     #[test]
