@@ -11,7 +11,8 @@
 //! Representation: connections are numbered by their file descriptor. Invariants:
 //! - A send is a SEND request that may not wait (`MSG_DONTWAIT`) and posts no completion if it wrote
 //!   everything. So when the enter that submitted it has returned and the completions are reaped, the kernel
-//!   no longer reads the reply buffer. What it could not write waits for a POLLOUT completion.
+//!   no longer reads the reply buffer. What it could not write waits for a POLLOUT completion. (Holds for up to
+//!   `COMPLETIONS` connections: completions that overflow the queue would be reaped a turn late.)
 //! - A receive buffer belongs to the kernel from `BufferRing::give` to the completion that names it.
 
 #![allow(unsafe_code)]
@@ -33,10 +34,10 @@ const USAGE: &str = "usage: floor --port N [--value-bytes N] [--table] [--spin-u
   --table        parse requests and keep a hash map
   --spin-us      poll this long before sleeping (default 0)";
 
-const SUBMISSIONS: u32 = 4096;
-const COMPLETIONS: u32 = 16_384;
+const SUBMISSIONS: u32 = 256;
+const COMPLETIONS: u32 = 1024;
 /// Receive buffers, a power of two, and their length. A pipeline of 100 SETs of 64-byte values has 11 KB.
-const BUFFERS: u16 = 1024;
+const BUFFERS: u16 = 256;
 const BUFFER_BYTES: usize = 16_384;
 const BUFFER_GROUP: u16 = 0;
 const BACKLOG: i32 = 1024;
