@@ -254,3 +254,149 @@ fn change_fields(cx: &mut Exec<'_>, fields: &Fields, len: usize) -> Result<(), E
 fn max_bytes(cx: &Exec<'_>) -> u64 {
     cx.shard.settings.string_max_bytes as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::execute::strings::testing::Bench;
+
+    const NOT_INTEGER: &str = "-ERR value is not an integer or out of range";
+    const BAD_OFFSET: &str = "-ERR bit offset is not an integer or out of range";
+    const BAD_BIT: &str = "-ERR bit is not an integer or out of range";
+    const BAD_TYPE: &str =
+        "-ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.";
+
+    fn expect_with_changes(table: &[(&str, &str, u64)]) {
+        let mut bench = Bench::new();
+        for (line, reply, changes) in table {
+            assert_eq!(bench.line(line), *reply, "{line}");
+            assert_eq!(bench.changes, *changes, "{line}");
+        }
+    }
+
+    #[test]
+    fn single_bits() {
+        expect_with_changes(&[
+            ("getbit k 0", ":0", 0),
+            ("setbit k 10 0", ":0", 1),
+            ("strlen k", ":2", 0),
+            ("setbit k 10 0", ":0", 0),
+            ("setbit k 1 1", ":0", 1),
+            ("setbit k 1 1", ":1", 0),
+            ("setbit k 7 1", ":0", 1),
+            ("get k", "$2 A\0", 0),
+            ("setbit k 1 0", ":1", 1),
+            ("getbit k 7", ":1", 0),
+            ("getbit k 4294967295", ":0", 0),
+            ("getbit k 4294967296", BAD_OFFSET, 0),
+            ("setbit k 4294967296 1", BAD_OFFSET, 0),
+            ("setbit k -1 5", BAD_OFFSET, 0),
+            ("setbit k #1 1", BAD_OFFSET, 0),
+            ("setbit k 0 2", BAD_BIT, 0),
+            ("setbit k 0 x", BAD_BIT, 0),
+            ("set n 1", "+OK", 1),
+            ("setbit n 6 1", ":0", 1),
+            ("get n", "$1 3", 0),
+            ("getbit n 7", ":1", 0),
+        ]);
+    }
+
+    #[test]
+    fn counting_and_finding() {
+        expect_with_changes(&[
+            ("bitcount k", ":0", 0),
+            ("bitcount k 0 x", NOT_INTEGER, 0),
+            ("bitpos k 0", ":0", 0),
+            ("bitpos k 1 5 -1", ":-1", 0),
+            ("bitpos k 0 5 -1 bit", ":0", 0),
+            ("set k foobar", "+OK", 1),
+            ("bitcount k", ":26", 0),
+            ("bitcount k 1 1", ":6", 0),
+            ("bitcount k 5 30 BIT", ":17", 0),
+            ("bitcount k 0 -1 Byte", ":26", 0),
+            ("bitcount k -1 -5", ":0", 0),
+            ("bitcount k 0", "-ERR syntax error", 0),
+            ("bitcount k 0 1 bits", "-ERR syntax error", 0),
+            ("bitcount k 0 1 bit x", "-ERR syntax error", 0),
+            ("set k \"\\xff\\xf0\\x00\"", "+OK", 1),
+            ("bitpos k 0", ":12", 0),
+            ("bitpos k 1 1", ":8", 0),
+            ("bitpos k 1 2", ":-1", 0),
+            ("bitpos k 0 0 0", ":-1", 0),
+            ("bitpos k 0 3", ":-1", 0),
+            ("bitpos k 1 7 15 bit", ":7", 0),
+            ("bitpos k 2", "-ERR The bit argument must be 1 or 0.", 0),
+            ("bitpos k x", NOT_INTEGER, 0),
+            ("bitpos k 1 0 x y", "-ERR syntax error", 0),
+            ("bitpos k 1 0 x bit", NOT_INTEGER, 0),
+            ("bitpos k 1 0 1 bit x", "-ERR syntax error", 0),
+            ("set k \"\\xff\"", "+OK", 1),
+            ("bitpos k 0", ":8", 0),
+            ("set k ''", "+OK", 1),
+            ("bitpos k 0", ":-1", 0),
+            ("set k 12", "+OK", 1),
+            ("bitcount k", ":6", 0),
+        ]);
+    }
+
+    #[test]
+    fn operations_between_strings() {
+        expect_with_changes(&[
+            ("mset a foobar b abcd n 12 e ''", "+OK", 4),
+            ("set t x ex 10", "+OK", 1),
+            ("bitop and t a b", ":6", 1),
+            ("get t", "$6 `bc`\0\0", 0),
+            ("bitop OR t a b none", ":6", 1),
+            ("get t", "$6 goofar", 0),
+            ("bitop xor t n n", ":2", 1),
+            ("get t", "$2 \0\0", 0),
+            ("bitop not t t", ":2", 1),
+            ("bitcount t", ":16", 0),
+            ("bitop and t none e", ":0", 1),
+            ("get t", "$-1", 0),
+            ("bitop and t none", ":0", 0),
+            ("bitop nand t a", "-ERR syntax error", 0),
+            ("bitop not t a b", "-ERR BITOP NOT must be called with a single source key.", 0),
+        ]);
+    }
+
+    #[test]
+    fn bitop_removes_the_expiry() {
+        let mut bench = Bench::new();
+        bench.expect(&[("set t 1 ex 10", "+OK"), ("bitop or t t", ":1")]);
+        let item = bench.item("t").unwrap();
+        assert_eq!((item.expire_at_ms(), item.encoding().name()), (None, "raw"));
+    }
+
+    #[test]
+    fn integers_of_any_width() {
+        expect_with_changes(&[
+            ("bitfield k", "*0", 0),
+            ("bitfield k get u8 0", "*1 :0", 0),
+            ("get k", "$-1", 0),
+            ("bitfield k set u8 0 255 get u4 4 incrby i5 #1 1", "*3 :0 :15 :-3", 2),
+            ("get k", "$2 \u{fffd}@", 0),
+            ("bitfield k overflow fail incrby u2 0 1 overflow sat incrby u2 0 1", "*2 $-1 :3", 0),
+            ("bitfield k overflow wrap incrby u2 0 1 OVERFLOW SAT set i8 0 200", "*2 :0 :63", 2),
+            ("bitfield k overflow fail set u8 #9 256", "*1 $-1", 0),
+            ("strlen k", ":10", 0),
+            ("bitfield k set u8 800 0 set u8 808 0", "*2 :0 :0", 2),
+            ("bitfield k set u8 800 0 set u8 808 0", "*2 :0 :0", 0),
+            ("bitfield_ro k get i8 0 get u63 1000", "*2 :127 :0", 0),
+            ("bitfield_ro k overflow sat", "*0", 0),
+            ("bitfield_ro k set u8 0 1", "-ERR BITFIELD_RO only supports the GET subcommand", 0),
+            ("bitfield_ro k set u8 0 x", NOT_INTEGER, 0),
+            ("bitfield k get", "-ERR syntax error", 0),
+            ("bitfield k get u8", "-ERR syntax error", 0),
+            ("bitfield k set u8 0", "-ERR syntax error", 0),
+            ("bitfield k overflow", "-ERR syntax error", 0),
+            ("bitfield k put u8 0 1", "-ERR syntax error", 0),
+            ("bitfield k get u64 0", BAD_TYPE, 0),
+            ("bitfield k get u8 -1", BAD_OFFSET, 0),
+            ("bitfield k set u8 #536870912 x", BAD_OFFSET, 0),
+            ("bitfield k set u8 0 x", NOT_INTEGER, 0),
+            ("bitfield k overflow bogus get u8 0", "-ERR Invalid OVERFLOW type specified", 0),
+            ("set n 1", "+OK", 1),
+            ("bitfield_ro n get u8 0", "*1 :49", 0),
+        ]);
+    }
+}

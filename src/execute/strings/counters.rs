@@ -70,3 +70,73 @@ pub fn incrbyfloat(cx: &mut Exec<'_>) -> Result<(), Error> {
     cx.reply.bulk(sum);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::execute::strings::testing::Bench;
+
+    const NOT_INTEGER: &str = "-ERR value is not an integer or out of range";
+    const NOT_FLOAT: &str = "-ERR value is not a valid float";
+    const OVERFLOW: &str = "-ERR increment or decrement would overflow";
+
+    #[test]
+    fn integers() {
+        Bench::new().expect(&[
+            ("incr k", ":1"),
+            ("incrby k 41", ":42"),
+            ("decr k", ":41"),
+            ("decrby k -9", ":50"),
+            ("decr m", ":-1"),
+            ("incrby k x", NOT_INTEGER),
+            ("incrby k ' 1'", NOT_INTEGER),
+            ("incrby k 9223372036854775808", NOT_INTEGER),
+            ("incrby k 9223372036854775807", OVERFLOW),
+            ("decrby k -9223372036854775808", "-ERR decrement would overflow"),
+            ("decrby m 9223372036854775807", ":-9223372036854775808"),
+            ("decr m", OVERFLOW),
+            ("get k", "$2 50"),
+            ("set k 007", "+OK"),
+            ("incr k", NOT_INTEGER),
+            ("set k ''", "+OK"),
+            ("incr k", NOT_INTEGER),
+            ("append k 9", ":1"),
+            ("incr k", ":10"),
+        ]);
+    }
+
+    #[test]
+    fn floating_point_numbers() {
+        Bench::new().expect(&[
+            ("incrbyfloat k 0.1", "$3 0.1"),
+            ("incrbyfloat k 0.2", "$3 0.3"),
+            ("incrbyfloat k 5.0e3", "$22 5000.29999999999999982"),
+            ("incrbyfloat k -5000.3", "$1 0"),
+            ("incrbyfloat k 1e17", "$18 100000000000000000"),
+            ("incrbyfloat k 0x10", "$18 100000000000000016"),
+            ("incrbyfloat k inf", "-ERR increment would produce NaN or Infinity"),
+            ("incrbyfloat k nan", NOT_FLOAT),
+            ("incrbyfloat k 1x", NOT_FLOAT),
+            ("incrbyfloat k ''", NOT_FLOAT),
+            ("set k ' 1'", "+OK"),
+            ("incrbyfloat k x", NOT_FLOAT),
+            ("set k 3.0", "+OK"),
+            ("incrbyfloat k 0", "$1 3"),
+            ("incr k", ":4"),
+        ]);
+    }
+
+    #[test]
+    fn the_expiry_stays_and_a_float_is_stored_as_text() {
+        let mut bench = Bench::new();
+        for (line, encoding) in [("incr k", "int"), ("incrbyfloat k 1", "embstr"), ("decrby k 5", "int")] {
+            bench.line("set k 1 ex 10");
+            bench.line(line);
+            let item = bench.item("k").unwrap();
+            assert_eq!(item.expire_at_ms(), Some(1_010_000), "{line}");
+            assert_eq!(item.encoding().name(), encoding, "{line}");
+            assert_eq!(bench.changes, 1);
+        }
+        assert_eq!(bench.line("incrby k x"), NOT_INTEGER);
+        assert_eq!(bench.changes, 0);
+    }
+}

@@ -75,3 +75,84 @@ fn parse_getex<'a>(options: &[&'a [u8]]) -> Result<Option<Request<'a>>, Error> {
     }
     Ok(request)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::execute::strings::testing::Bench;
+    use crate::protocol::resp::Resp;
+
+    #[test]
+    fn get_answers_bytes_numbers_and_null() {
+        let mut bench = Bench::new();
+        bench.expect(&[
+            ("get k", "$-1"),
+            ("set k hello", "+OK"),
+            ("get k", "$5 hello"),
+            ("set k -17", "+OK"),
+            ("get k", "$3 -17"),
+            ("set k ''", "+OK"),
+            ("get k", "$0"),
+            ("getdel k", "$0"),
+            ("getdel k", "$-1"),
+        ]);
+        assert_eq!(bench.changes, 0);
+        assert_eq!((bench.shard.stats.hits, bench.shard.stats.misses), (4, 2));
+        bench.resp = Resp::V3;
+        bench.expect(&[("get k", "_"), ("mget k", "*1 _")]);
+    }
+
+    #[test]
+    fn getex_changes_the_expiry() {
+        let mut bench = Bench::new();
+        bench.line("set k 1");
+        for (line, expire_at_ms, changes) in [
+            ("getex k", None, 0),
+            ("getex k persist", None, 0),
+            ("getex k EX 10", Some(1_010_000), 1),
+            ("getex k", Some(1_010_000), 0),
+            ("getex k px 10", Some(1_000_010), 1),
+            ("getex k exat 2000", Some(2_000_000), 1),
+            ("getex k pxat 2000 pxat 1000001", Some(1_000_001), 1),
+            ("getex k PERSIST persist", None, 1),
+        ] {
+            assert_eq!(bench.line(line), "$1 1", "{line}");
+            assert_eq!(bench.item("k").unwrap().expire_at_ms(), expire_at_ms, "{line}");
+            assert_eq!(bench.changes, changes, "{line}");
+        }
+    }
+
+    #[test]
+    fn getex_removes_a_key_whose_time_has_passed() {
+        for line in ["getex k pxat 1000000", "getex k exat 1000", "getex k pxat 1"] {
+            let mut bench = Bench::new();
+            bench.line("set k 1");
+            assert_eq!(bench.line(line), "$1 1", "{line}");
+            assert_eq!(bench.changes, 1);
+            assert!(bench.shard.dbs[0].is_empty(), "{line}");
+        }
+    }
+
+    #[test]
+    fn getex_looks_at_the_time_only_if_the_key_is_there() {
+        let mut bench = Bench::new();
+        bench.expect(&[("getex k ex x", "$-1"), ("getex k ex 0", "$-1"), ("set k 1", "+OK")]);
+        for line in [
+            "getex k ex",
+            "getex k keepttl",
+            "getex k nx",
+            "getex k ex 1 px 1",
+            "getex k persist ex 1",
+            "getex k ex 1 persist",
+            "getex k exat 5000 ex 1",
+        ] {
+            assert_eq!(bench.line(line), "-ERR syntax error", "{line}");
+        }
+        bench.expect(&[
+            ("getex k ex x", "-ERR value is not an integer or out of range"),
+            ("getex k ex 0", "-ERR invalid expire time in 'getex' command"),
+            ("getex k exat -1", "-ERR invalid expire time in 'getex' command"),
+            ("getex k px 9223372036854775807", "-ERR invalid expire time in 'getex' command"),
+        ]);
+        assert_eq!(bench.item("k").unwrap().expire_at_ms(), None);
+    }
+}

@@ -81,3 +81,44 @@ impl Options {
         Ok(parsed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::execute::strings::testing::Bench;
+    use crate::protocol::resp::Resp;
+
+    #[test]
+    fn forms_of_the_answer() {
+        let mut bench = Bench::new();
+        bench.expect(&[
+            ("mset a ohmytext b mynewtext n 12345", "+OK"),
+            ("lcs a b", "$6 mytext"),
+            ("lcs a b LEN", ":6"),
+            ("lcs a b withmatchlen", "$6 mytext"),
+            ("lcs a b idx", "*4 $7 matches *2 *2 *2 :4 :7 *2 :5 :8 *2 *2 :2 :3 *2 :0 :1 $3 len :6"),
+            ("lcs a b idx minmatchlen 4", "*4 $7 matches *1 *2 *2 :4 :7 *2 :5 :8 $3 len :6"),
+            ("lcs a b minmatchlen -3 idx minmatchlen 9", "*4 $7 matches *0 $3 len :6"),
+            ("lcs a b idx withmatchlen minmatchlen 4", "*4 $7 matches *1 *3 *2 :4 :7 *2 :5 :8 :4 $3 len :6"),
+            ("lcs a none", "$0"),
+            ("lcs none none len", ":0"),
+            ("lcs none none idx", "*4 $7 matches *0 $3 len :0"),
+            ("lcs n n", "$5 12345"),
+        ]);
+        bench.resp = Resp::V3;
+        bench.expect(&[("lcs n n idx", "%2 $7 matches *1 *2 *2 :0 :4 *2 :0 :4 $3 len :5")]);
+    }
+
+    #[test]
+    fn what_is_refused() {
+        let mut bench = Bench::new();
+        bench.shard.settings.string_max_bytes = 100;
+        bench.expect(&[
+            ("mset a 12345 b 123456", "+OK"),
+            ("lcs a a minmatchlen", "-ERR syntax error"),
+            ("lcs a a bogus", "-ERR syntax error"),
+            ("lcs a a minmatchlen x", "-ERR value is not an integer or out of range"),
+            ("lcs a a idx len", "-ERR If you want both the length and indexes, please just use IDX."),
+            ("lcs a b", "-ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"),
+        ]);
+    }
+}

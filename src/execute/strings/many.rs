@@ -50,3 +50,33 @@ fn set_pairs(cx: &mut Exec<'_>) {
         cx.changes += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::execute::strings::testing::Bench;
+
+    #[test]
+    fn many_at_once() {
+        let mut bench = Bench::new();
+        for (line, reply, changes) in [
+            ("mset a 1 b two", "+OK", 2),
+            ("mget a b c a", "*4 $1 1 $3 two $-1 $1 1", 0),
+            ("msetnx c 3 b 4", ":0", 0),
+            ("msetnx c 3 c 4 d 5", ":1", 3),
+            ("mget b c d", "*3 $3 two $1 4 $1 5", 0),
+            ("mset a 1 b", "-ERR wrong number of arguments for 'mset' command", 0),
+            ("msetnx x 1 y", "-ERR wrong number of arguments for 'msetnx' command", 0),
+            ("mget x", "*1 $-1", 0),
+        ] {
+            assert_eq!(bench.line(line), reply, "{line}");
+            assert_eq!(bench.changes, changes, "{line}");
+        }
+    }
+
+    #[test]
+    fn mset_removes_the_expiry() {
+        let mut bench = Bench::new();
+        bench.expect(&[("set k 1 ex 10", "+OK"), ("mset k 2", "+OK")]);
+        assert_eq!(bench.item("k").unwrap().expire_at_ms(), None);
+    }
+}

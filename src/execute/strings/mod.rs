@@ -11,6 +11,8 @@ mod lcs;
 mod many;
 mod ranges;
 mod set;
+#[cfg(test)]
+pub(super) mod testing;
 
 pub use counters::{decr, decrby, incr, incrby, incrbyfloat};
 pub use get::{get, getdel, getex};
@@ -90,4 +92,30 @@ fn clamp_range(start: i64, end: i64, len: usize) -> std::ops::Range<usize> {
         return 0..0;
     }
     first as usize..last as usize + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_clamped_to_the_string() {
+        for (start, end, len, clamped) in [
+            (0, -1, 3, 0..3),
+            (1, 1, 3, 1..2),
+            (-2, 2, 3, 1..3),
+            (2, 1, 3, 0..0),
+            (3, 4, 3, 0..0),
+            // An end before the first position is the first position, unless the ends are in the wrong order.
+            (0, -4, 3, 0..1),
+            (-5, -4, 3, 0..1),
+            (-4, -5, 3, 0..0),
+            (1, -4, 3, 0..0),
+            (-1, i64::MAX, 0, 0..0),
+            (i64::MIN, i64::MAX, 3, 0..3),
+            (i64::MAX, i64::MIN, 3, 0..0),
+        ] {
+            assert_eq!(clamp_range(start, end, len), clamped, "{start} to {end} of {len}");
+        }
+    }
 }

@@ -128,3 +128,109 @@ impl<'a> Options<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::execute::strings::testing::Bench;
+
+    #[test]
+    fn conditions_and_the_old_value() {
+        let mut bench = Bench::new();
+        for (line, reply, changes) in [
+            ("set k a xx", "$-1", 0),
+            ("set k a NX", "+OK", 1),
+            ("set k b nx", "$-1", 0),
+            ("set k b nx nx get", "$1 a", 0),
+            ("set k b xx", "+OK", 1),
+            ("set k c get", "$1 b", 1),
+            ("set k d XX Get gEt", "$1 c", 1),
+            ("set m a get", "$-1", 1),
+            ("set n a nx get", "$-1", 1),
+            ("set o a xx get", "$-1", 0),
+            ("setnx k e", ":0", 0),
+            ("setnx p e", ":1", 1),
+            ("getset k f", "$1 d", 1),
+            ("getset q f", "$-1", 1),
+            ("mget k m n o p q", "*6 $1 f $1 a $1 a $-1 $1 e $1 f", 0),
+        ] {
+            assert_eq!(bench.line(line), reply, "{line}");
+            assert_eq!(bench.changes, changes, "{line}");
+        }
+    }
+
+    #[test]
+    fn expiry() {
+        let mut bench = Bench::new();
+        for (line, expire_at_ms) in [
+            ("set k v ex 10", Some(1_010_000)),
+            ("set k v KeepTTL", Some(1_010_000)),
+            ("set k v keepttl keepttl xx", Some(1_010_000)),
+            ("set k v", None),
+            ("set k v keepttl", None),
+            ("set k v px 1", Some(1_000_001)),
+            ("set k v exat 1001", Some(1_001_000)),
+            ("set k v pxat 1000002", Some(1_000_002)),
+            ("set k v ex 1 EX 2", Some(1_002_000)),
+            ("setex k 7 v", Some(1_007_000)),
+            ("psetex k 7 v", Some(1_000_007)),
+            ("set k v px 9223372036853775807", Some(i64::MAX)),
+        ] {
+            assert_eq!(bench.line(line), "+OK", "{line}");
+            assert_eq!(bench.item("k").unwrap().expire_at_ms(), expire_at_ms, "{line}");
+        }
+        bench.line("getset k w");
+        assert_eq!(bench.item("k").unwrap().expire_at_ms(), None);
+    }
+
+    #[test]
+    fn a_key_set_to_expire_in_the_past_is_gone() {
+        let mut bench = Bench::new();
+        bench.expect(&[
+            ("set k v exat 1", "+OK"),
+            ("get k", "$-1"),
+            ("set k v pxat 1", "+OK"),
+            ("set k w keepttl", "+OK"),
+            ("get k", "$1 w"),
+        ]);
+        assert_eq!(bench.item("k").unwrap().expire_at_ms(), None);
+        assert_eq!(bench.shard.stats.expired_keys, 2);
+    }
+
+    #[test]
+    fn what_does_not_parse_sets_nothing() {
+        let mut bench = Bench::new();
+        for options in [
+            "bogus",
+            "nx xx",
+            "xx nx",
+            "ex",
+            "get px",
+            "persist",
+            "ex 1 px 1",
+            "px 1 exat 1",
+            "exat 1 pxat 1",
+            "ex 1 keepttl",
+            "keepttl pxat 5",
+            "ex nx",
+        ] {
+            let line = format!("set k v {options}");
+            let expected = if options == "ex nx" {
+                "-ERR value is not an integer or out of range"
+            } else {
+                "-ERR syntax error"
+            };
+            assert_eq!(bench.line(&line), expected, "{line}");
+        }
+        for time in ["ex 0", "px -1", "exat 0", "pxat -5", "ex 9223372036854775", "px 9223372036853775808"] {
+            let line = format!("set k v get {time}");
+            assert_eq!(bench.line(&line), "-ERR invalid expire time in 'set' command", "{line}");
+        }
+        bench.expect(&[
+            ("setex k 0 v", "-ERR invalid expire time in 'setex' command"),
+            ("psetex k -1 v", "-ERR invalid expire time in 'psetex' command"),
+            ("setex k 9223372036854775807 v", "-ERR invalid expire time in 'setex' command"),
+            ("setex k 1.5 v", "-ERR value is not an integer or out of range"),
+        ]);
+        assert!(bench.shard.dbs[0].is_empty());
+    }
+}
