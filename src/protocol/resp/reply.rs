@@ -16,6 +16,9 @@ pub enum Resp {
     V3,
 }
 
+/// Most bytes that a bulk string takes besides its content.
+const BULK_FRAME: usize = 25;
+
 /// Appends one command's reply to a buffer.
 #[derive(Debug)]
 pub struct Reply<'a> {
@@ -57,6 +60,11 @@ impl<'a> Reply<'a> {
         // Small counts are nearly all of the traffic and need no division.
         if (0..10).contains(&n) {
             self.out.extend_from_slice(&[marker, b'0' + n as u8, b'\r', b'\n']);
+            return;
+        }
+        if (10..100).contains(&n) {
+            let (tens, ones) = (n as u8 / 10, n as u8 % 10);
+            self.out.extend_from_slice(&[marker, b'0' + tens, b'0' + ones, b'\r', b'\n']);
             return;
         }
         let mut digits = itoa::Buffer::new();
@@ -103,12 +111,8 @@ impl<'a> Reply<'a> {
     #[inline]
     pub fn bulk(&mut self, bytes: impl AsRef<[u8]>) {
         let bytes = bytes.as_ref();
-        let mut digits = itoa::Buffer::new();
-        let digits = digits.format(bytes.len()).as_bytes();
-        self.out.reserve(digits.len() + bytes.len() + 5);
-        self.out.push(b'$');
-        self.out.extend_from_slice(digits);
-        self.out.extend_from_slice(b"\r\n");
+        self.out.reserve(bytes.len() + BULK_FRAME);
+        self.header(b'$', bytes.len() as i64);
         self.out.extend_from_slice(bytes);
         self.out.extend_from_slice(b"\r\n");
     }
