@@ -4,6 +4,10 @@
 //! The ring is set up with `SINGLE_ISSUER` and `DEFER_TASKRUN`: completions are posted only while this thread is
 //! inside `io_uring_enter`, so nothing interrupts a turn.
 //!
+//! Sends are *quiet*: they are tried inside the `enter` that submits them, and one that succeeds completely posts no
+//! completion. So after an `enter` every send it submitted has either a completion, or is done. (A completion of its
+//! own would end the wait for the next request; leaving it out saves 5 to 8% of a server's time at depth 16 and 100.)
+//!
 //! Invariants:
 //! - A connection's slot is freed ([`Event::Released`]) only when the kernel holds no operation for it: neither the
 //!   receive is armed nor a send under way. So a completion always belongs to the slot's present owner and
@@ -41,6 +45,8 @@ enum Op {
     Cancel,
     Doorbell,
     Ring,
+    /// The socket takes bytes again.
+    Writable,
 }
 
 fn user_data(op: Op, index: u32) -> u64 {
@@ -55,6 +61,7 @@ fn split_user_data(data: u64) -> (Op, u32) {
         4 => Op::Cancel,
         5 => Op::Doorbell,
         6 => Op::Ring,
+        7 => Op::Writable,
         other => unreachable!("completion of unknown operation {other}"),
     };
     (op, data as u32)
@@ -84,6 +91,28 @@ struct Conn {
     cancelling: bool,
     /// Bytes under way, and how many of them the kernel has taken.
     sending: Option<(Vec<u8>, usize)>,
+    /// What the kernel holds of the send.
+    send: SendState,
+}
+
+/// The kernel's part of a send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SendState {
+    /// Nothing.
+    Idle,
+    /// Queued, or tried by the `enter` that is under way.
+    Submitted,
+    /// The socket was full: a poll is armed that completes when it takes bytes again.
+    Polling,
+    /// It failed with this error number.
+    Failed(i32),
+}
+
+impl Conn {
+    /// Whether the kernel holds no send and no poll.
+    fn is_send_idle(&self) -> bool {
+        self.sending.is_none()
+    }
 }
 
 /// A completion, copied out of the shared queue.
@@ -106,6 +135,10 @@ pub struct RingIo {
     completions: VecDeque<Completion>,
     /// Ids whose connection is gone, to be reported.
     released: VecDeque<ConnId>,
+    /// Sends queued since the last `enter`.
+    submitted: Vec<ConnId>,
+    /// Sends that are over, to be reported.
+    sent: VecDeque<ConnId>,
     /// The buffer lent out with the last event.
     lent: Option<u16>,
     /// Receives that ended for lack of buffers, to be armed again.
@@ -175,6 +208,8 @@ impl RingIo {
             conns: Vec::new(),
             completions: VecDeque::new(),
             released: VecDeque::new(),
+            submitted: Vec::new(),
+            sent: VecDeque::new(),
             lent: None,
             starved: Vec::new(),
             doorbells,
@@ -227,14 +262,58 @@ impl RingIo {
                 _ => panic!("io_uring_enter failed: {error}"),
             },
         }
+        let mut unsent = Vec::new();
         for entry in self.ring.0.completion() {
             let (op, index) = split_user_data(entry.user_data());
-            self.completions.push_back(Completion {
-                op,
-                index,
-                result: entry.result(),
-                flags: entry.flags(),
-            });
+            let completion = Completion { op, index, result: entry.result(), flags: entry.flags() };
+            match op {
+                Op::Send => unsent.push(completion),
+                _ => self.completions.push_back(completion),
+            }
+        }
+        for completion in unsent {
+            self.on_unsent(completion);
+        }
+        let (all_submitted, overflown) = {
+            let queue = self.ring.0.submission();
+            (queue.is_empty(), queue.cq_overflow())
+        };
+        if overflown {
+            // Completions that had no room are posted by another enter; what a send did may be among them.
+            self.enter(0, None);
+        } else if all_submitted {
+            self.settle_sends();
+        }
+    }
+
+    /// Takes the sends of the last `enter` that have posted nothing as done.
+    fn settle_sends(&mut self) {
+        for id in self.submitted.drain(..) {
+            let Some(conn) = self.conns[id.index()].as_mut() else { continue };
+            match conn.send {
+                SendState::Submitted => conn.send = SendState::Idle,
+                SendState::Failed(_) => {}
+                SendState::Idle | SendState::Polling => continue,
+            }
+            self.sent.push_back(id);
+        }
+    }
+
+    /// A send has not taken all its bytes.
+    #[cold]
+    fn on_unsent(&mut self, completion: Completion) {
+        let id = ConnId(completion.index);
+        let conn = self.conn(completion.index);
+        let (bytes, taken) = conn.sending.as_mut().expect("a send has bytes");
+        match completion.result {
+            n if n >= 0 && *taken + n as usize == bytes.len() => {}
+            n if n >= 0 || n == -libc::EAGAIN || n == -libc::EINTR => {
+                *taken += n.max(0) as usize;
+                conn.send = SendState::Polling;
+                let poll = opcode::PollAdd::new(types::Fd(conn.fd.as_raw_fd()), libc::POLLOUT as u32).build();
+                self.push(&poll.user_data(user_data(Op::Writable, id.0)));
+            }
+            error => conn.send = SendState::Failed(-error),
         }
     }
 
@@ -261,20 +340,22 @@ impl RingIo {
     }
 
     fn submit_send(&mut self, id: ConnId) {
-        let conn = self.conns[id.index()].as_ref().expect("sends are submitted for live connections");
+        let conn = self.conns[id.index()].as_mut().expect("sends are submitted for live connections");
+        conn.send = SendState::Submitted;
         let (bytes, taken) = conn.sending.as_ref().expect("a send has bytes");
         let rest = &bytes[*taken..];
-        let entry =
-            opcode::Send::new(types::Fd(conn.fd.as_raw_fd()), rest.as_ptr(), rest.len().min(1 << 30) as u32)
-                .flags(libc::MSG_NOSIGNAL)
-                .build();
+        let entry = opcode::Send::new(types::Fd(conn.fd.as_raw_fd()), rest.as_ptr(), rest.len() as u32)
+            .flags(libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | libc::MSG_WAITALL)
+            .build()
+            .flags(squeue::Flags::SKIP_SUCCESS);
         self.push(&entry.user_data(user_data(Op::Send, id.0)));
+        self.submitted.push(id);
     }
 
     /// Frees a closing connection once the kernel is done with it.
     fn release_if_idle(&mut self, id: ConnId) {
         let slot = &mut self.conns[id.index()];
-        if slot.as_ref().is_some_and(|conn| conn.closing && !conn.receiving && conn.sending.is_none()) {
+        if slot.as_ref().is_some_and(|conn| conn.closing && !conn.receiving && conn.is_send_idle()) {
             *slot = None;
             self.released.push_back(id);
         }
@@ -323,32 +404,30 @@ impl RingIo {
         }
     }
 
-    /// Handles a send's completion up to the event it means.
-    fn on_send(&mut self, completion: Completion) -> Option<Event<'static>> {
-        let id = ConnId(completion.index);
-        let conn = self.conn(completion.index);
-        let (bytes, taken) = conn.sending.as_mut().expect("a send has bytes");
-        let result = match completion.result {
-            n if n >= 0 => {
-                *taken += n as usize;
-                if *taken < bytes.len() && !conn.closing {
-                    self.submit_send(id);
-                    return None;
-                }
-                Ok(())
-            }
-            error if error == -libc::EINTR || error == -libc::EAGAIN => {
-                self.submit_send(id);
-                return None;
-            }
-            error => Err(-error),
-        };
+    /// The event that a send which is over means.
+    fn on_sent(&mut self, id: ConnId) -> Option<Event<'static>> {
+        let conn = self.conn(id.0);
         let (bytes, _) = conn.sending.take().expect("a send has bytes");
+        let result = match std::mem::replace(&mut conn.send, SendState::Idle) {
+            SendState::Failed(error) => Err(error),
+            _ => Ok(()),
+        };
         if conn.closing {
             self.release_if_idle(id);
             return None;
         }
         Some(Event::Sent(id, bytes, result))
+    }
+
+    /// A socket that was full takes bytes again, or is broken: the next send tells.
+    fn on_writable(&mut self, id: ConnId) {
+        let conn = self.conn(id.0);
+        conn.send = SendState::Idle;
+        if conn.closing {
+            conn.sending = None;
+            return self.release_if_idle(id);
+        }
+        self.submit_send(id);
     }
 
     fn on_accept(&mut self, completion: Completion) -> Option<Event<'static>> {
@@ -414,6 +493,7 @@ impl Io for RingIo {
             closing: false,
             cancelling: false,
             sending: None,
+            send: SendState::Idle,
         });
         self.arm_receive(conn);
     }
@@ -445,7 +525,7 @@ impl Io for RingIo {
         let Some(conn) = self.conns[id.index()].as_mut().filter(|conn| !conn.closing) else { return };
         conn.closing = true;
         if conn.sending.is_some() {
-            // A send that waits for a peer that does not read would never end otherwise.
+            // The poll of a send that waits for a peer that does not read would never end otherwise.
             socket2::SockRef::from(&conn.fd).shutdown(std::net::Shutdown::Both).ok();
         }
         if conn.receiving {
@@ -481,7 +561,7 @@ impl Io for RingIo {
         for id in std::mem::take(&mut self.starved) {
             self.arm_receive(id);
         }
-        if self.completions.is_empty() && self.released.is_empty() {
+        if !self.has_events() {
             self.enter(1, Some(at_most));
         } else {
             self.enter(0, None);
@@ -490,7 +570,7 @@ impl Io for RingIo {
 
     #[inline]
     fn has_events(&self) -> bool {
-        !self.completions.is_empty() || !self.released.is_empty()
+        !self.completions.is_empty() || !self.released.is_empty() || !self.sent.is_empty()
     }
 
     #[inline]
@@ -500,6 +580,11 @@ impl Io for RingIo {
         }
         if let Some(id) = self.released.pop_front() {
             return Some(Event::Released(id));
+        }
+        while let Some(id) = self.sent.pop_front() {
+            if let Some(event) = self.on_sent(id) {
+                return Some(event);
+            }
         }
         while let Some(completion) = self.completions.pop_front() {
             match completion.op {
@@ -511,11 +596,8 @@ impl Io for RingIo {
                     Some(Received::End(id, error)) => return Some(Event::Ended(id, error)),
                     None => {}
                 },
-                Op::Send => {
-                    if let Some(event) = self.on_send(completion) {
-                        return Some(event);
-                    }
-                }
+                Op::Writable => self.on_writable(ConnId(completion.index)),
+                Op::Send => unreachable!("handled when it was reaped"),
                 Op::Accept => {
                     if let Some(event) = self.on_accept(completion) {
                         return Some(event);
