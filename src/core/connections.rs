@@ -2,8 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::core::state::{CoreState, Order};
-use crate::net::client::{Client, Session, Waiting};
+use crate::admin::connection;
+use crate::core::state::{CoreState, Order, Pause};
+use crate::net::client::{Client, Running, Waiting};
 use crate::net::reply_row::ReplyRow;
 use crate::route::message::Message;
 use crate::runtime::io::{ConnId, CoreId, Event, Io, Socket};
@@ -39,6 +40,7 @@ impl CoreState {
         let mut client = Client {
             id: self.shared.last_client_id.fetch_add(1, Ordering::Relaxed) + 1,
             conn,
+            fd: socket.handle.number(),
             peer: socket.peer.clone(),
             local: socket.local.clone(),
             is_local: socket.is_local,
@@ -46,10 +48,12 @@ impl CoreState {
             created_ms: now_ms,
             active_ms: now_ms,
             last_command: None,
-            session: Session { authenticated: !self.hot.password, ..Session::default() },
+            session: connection::new_session(self),
+            running: Running::default(),
             input: None,
             row: ReplyRow::default(),
             sending_bytes: 0,
+            output_peak_bytes: 0,
             sending: false,
             dirty: false,
             waiting: Waiting::No,
@@ -59,7 +63,6 @@ impl CoreState {
             soft_limit_since_ms: None,
             received_bytes: 0,
             sent_bytes: 0,
-            commands: 0,
         };
         if let Some(text) = refusal {
             self.stats.rejected_connections += 1;
@@ -134,9 +137,10 @@ impl CoreState {
                 let bytes = client.row.take_ready();
                 client.sending = true;
                 client.sending_bytes = bytes.len();
+                client.output_peak_bytes = client.output_peak_bytes.max(bytes.len());
                 io.send(conn, bytes);
                 self.check_output_limit(conn);
-            } else if client.close_after_reply && client.row.gaps() == 0 {
+            } else if client.close_after_reply && !client.expects_reply() {
                 self.close_client(conn);
             } else {
                 let spare = client.row.take_ready();
@@ -204,9 +208,16 @@ impl CoreState {
         limited.into_iter().for_each(|conn| self.check_output_limit(conn));
     }
 
+    /// Begins, changes or ends a pause: no key expires during one.
+    pub fn set_pause(&mut self, pause: Option<Pause>) {
+        self.pause = pause;
+        self.shard.expiry_paused = pause.is_some();
+        self.workbench.expiry_paused = pause.is_some();
+    }
+
     /// Ends `CLIENT PAUSE`.
     pub fn end_pause(&mut self) {
-        self.pause = None;
+        self.set_pause(None);
         for client in self.clients.iter_mut().filter(|client| client.waiting == Waiting::Paused) {
             client.waiting = Waiting::No;
             self.runnable.push_back(client.conn);

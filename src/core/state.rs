@@ -171,6 +171,8 @@ pub struct CoreState {
     pub pause: Option<Pause>,
     /// Clients in `MONITOR`, by core.
     pub monitors: Vec<usize>,
+    /// Whether there is any.
+    pub monitored: bool,
     /// For frames that arrive complete.
     pub(super) parser: Parser,
     pub(super) schedule: Schedule,
@@ -217,6 +219,7 @@ impl CoreState {
             orders: Vec::new(),
             pause: None,
             monitors: vec![0; map.shards()],
+            monitored: false,
             parser: Parser::default(),
             schedule: Schedule::default(),
             next_number: 0,

@@ -7,7 +7,7 @@
 //! which comes once the system holds no more operation for it.
 
 use std::fmt;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 /// A core of this process, numbered from 0. Core and shard numbers are the same.
@@ -47,6 +47,16 @@ pub enum Handle {
     Fd(OwnedFd),
     /// An endpoint of the simulated network.
     Simulated(u64),
+}
+
+impl Handle {
+    /// The number that tells endpoints of this process apart.
+    pub fn number(&self) -> u64 {
+        match self {
+            Handle::Fd(fd) => fd.as_raw_fd() as u64,
+            Handle::Simulated(number) => *number,
+        }
+    }
 }
 
 /// An accepted connection that no core serves yet. It may be sent to another core.

@@ -56,7 +56,7 @@ impl Shard {
     /// counted and recorded as by lazy expiry.
     pub fn expire_some(&mut self, budget: &mut Budget) -> ExpireProgress {
         let idle_until = self.pass.started_ms.saturating_add(PASS_INTERVAL_MS);
-        if !self.active_expiry {
+        if !self.active_expiry || self.expiry_paused {
             return ExpireProgress::IdleUntil(self.now_ms.saturating_add(PASS_INTERVAL_MS));
         }
         if !self.pass.running {

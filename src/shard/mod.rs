@@ -99,6 +99,8 @@ pub struct Shard {
     pub lfu: Option<Lfu>,
     /// Whether keys are removed without being asked for (`DEBUG SET-ACTIVE-EXPIRE`).
     pub active_expiry: bool,
+    /// Whether keys stay although their time is over (`CLIENT PAUSE`). Commands miss them all the same.
+    pub expiry_paused: bool,
     /// Whether removed keys are kept for [`Shard::take_expired`].
     pub record_expired: bool,
     /// Settings.
@@ -122,6 +124,7 @@ impl Shard {
             touch: true,
             lfu: None,
             active_expiry: true,
+            expiry_paused: false,
             record_expired: false,
             settings: Settings::default(),
             garbage: Garbage::default(),
@@ -210,7 +213,9 @@ impl Shard {
     fn position(&mut self, db: usize, key: &Key<'_>) -> Option<u32> {
         let place = self.dbs[db].position(key)?;
         if self.dbs[db].at(key, place).is_expired(self.now_ms) {
-            self.expire(db, key);
+            if !self.expiry_paused {
+                self.expire(db, key);
+            }
             return None;
         }
         Some(place)
