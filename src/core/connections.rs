@@ -127,6 +127,8 @@ impl CoreState {
 
     /// Hands over what can be sent, and closes connections that have got everything.
     pub fn flush(&mut self, io: &mut impl Io) {
+        // First, because a new connection may have something to be sent already.
+        self.carry_out(io);
         let mut dirty = std::mem::take(&mut self.dirty);
         for conn in dirty.drain(..) {
             let Some(client) = self.clients.get_mut(conn) else { continue };
@@ -149,6 +151,10 @@ impl CoreState {
         }
         debug_assert!(self.dirty.is_empty());
         self.dirty = dirty;
+        self.carry_out(io);
+    }
+
+    fn carry_out(&mut self, io: &mut impl Io) {
         for order in self.orders.drain(..) {
             match order {
                 Order::Attach(conn, socket) => io.attach(conn, socket),
