@@ -323,4 +323,22 @@ mod tests {
         let key = Key::new(b"1", &Hasher::from_seed(1));
         assert!(shard.peek(0, &key).is_none());
     }
+
+    #[test]
+    fn while_expiry_is_paused_keys_are_missed_but_stay() {
+        let mut shard = shard();
+        let now = shard.now_ms;
+        set(&mut shard, 0, "key", now + 10);
+        shard.expiry_paused = true;
+        shard.now_ms += 1000;
+        run_pass(&mut shard, 10);
+        let key = Hasher::from_seed(1);
+        let key = Key::new(b"key", &key);
+        assert!(shard.lookup_read(0, &key).is_none() && shard.remove(0, &key).is_none());
+        assert!(shard.random(0).is_some(), "it looks for others for a while only");
+        assert_eq!((shard.dbs[0].len(), shard.stats.expired_keys), (1, 0));
+        shard.expiry_paused = false;
+        assert!(shard.random(0).is_none());
+        assert_eq!((shard.dbs[0].len(), shard.stats.expired_keys), (0, 1));
+    }
 }

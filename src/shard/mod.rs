@@ -48,6 +48,9 @@ impl Budget {
     }
 }
 
+/// Draws of keys whose time is over, one after the other, after which `RANDOMKEY` takes one during a pause of expiry.
+const VAIN_DRAWS_MAX: usize = 100;
+
 /// Counts for `INFO stats`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KeyspaceStats {
@@ -259,7 +262,9 @@ impl Shard {
     pub fn insert(&mut self, db: usize, key: &Key<'_>, mut item: Item) -> Option<Item> {
         self.position(db, key);
         item.set_lru(self.first_access());
-        self.dbs[db].insert(key, item)
+        let now_ms = self.now_ms;
+        // One whose time is over is still there if expiry is paused.
+        self.dbs[db].insert(key, item).filter(|old| !old.is_expired(now_ms))
     }
 
     /// Removes a key; `None` if it is not there or its time is over.
@@ -297,14 +302,21 @@ impl Shard {
         (0..self.dbs.len()).map(|db| self.flush(db)).sum()
     }
 
-    /// A random key whose time is not over. Draws whose time is over are removed.
+    /// A random key whose time is not over. Draws whose time is over are removed; while expiry is paused they are
+    /// passed over, and after many of them in a row one is returned all the same, as there may be no others.
     pub fn random(&mut self, db: usize) -> Option<&Item> {
+        let mut vain_draws = 0;
         loop {
             let mut rng = self.rng.clone();
             let drawn = self.dbs[db].random(&mut rng)?;
-            if !drawn.is_expired(self.now_ms) {
+            if !drawn.is_expired(self.now_ms) || vain_draws == VAIN_DRAWS_MAX {
                 // The same draw again, because the loop cannot hand out what it has borrowed.
                 return self.dbs[db].random(&mut self.rng);
+            }
+            if self.expiry_paused {
+                self.rng = rng;
+                vain_draws += 1;
+                continue;
             }
             let key = drawn.key().to_vec();
             self.expire(db, &self.key(&key));
