@@ -97,7 +97,8 @@ fn events(client: &Client) -> &'static str {
 
 /// Whether a filter means this client.
 pub fn matches(filter: &ClientFilter, client: &Client, now_ms: i64) -> bool {
-    (filter.ids.is_empty() || filter.ids.contains(&client.id))
+    !client.refused
+        && (filter.ids.is_empty() || filter.ids.contains(&client.id))
         && filter.address.as_ref().is_none_or(|address| address == client.peer.as_bytes())
         && filter.local_address.as_ref().is_none_or(|address| address == client.local.as_bytes())
         && filter.normal.is_none_or(|normal| normal)

@@ -1,6 +1,7 @@
 //! Clients coming and going, and what is sent to them.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::admin::connection;
 use crate::core::state::{CoreState, Order, Pause};
@@ -8,6 +9,11 @@ use crate::net::client::{Client, Running, Waiting};
 use crate::net::reply_row::ReplyRow;
 use crate::route::message::Message;
 use crate::runtime::io::{ConnId, CoreId, Event, Io, Socket};
+
+const PROTECTED: &str = "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default \
+     user. Only connections from the loopback interface are accepted. To serve other hosts, set a password by \
+     'requirepass', or switch protected mode off by 'CONFIG SET protected-mode no' from the loopback interface if the \
+     network is trusted.\r\n";
 
 impl CoreState {
     /// Takes note of something that the system reports.
@@ -33,7 +39,6 @@ impl CoreState {
 
     /// Serves a connection that is counted as this core's already.
     pub(super) fn adopt(&mut self, socket: Socket) {
-        self.stats.connections_received += 1;
         let conn = self.clients.next_id();
         let refusal = self.refusal(&socket);
         let now_ms = self.now_ms();
@@ -45,6 +50,7 @@ impl CoreState {
             local: socket.local.clone(),
             is_local: socket.is_local,
             is_unix: socket.is_unix,
+            refused: refusal.is_some(),
             created_ms: now_ms,
             active_ms: now_ms,
             last_command: None,
@@ -69,6 +75,12 @@ impl CoreState {
             client.row.write(|out| out.extend_from_slice(text.as_bytes()));
             client.close_after_reply = true;
             CoreState::mark_dirty(&mut self.dirty, &mut client);
+        } else {
+            self.stats.connections_received += 1;
+            let keepalive = Duration::from_secs(self.config.tcp_keepalive_seconds.into());
+            if let Err(error) = socket.keep_alive(keepalive) {
+                self.shared.log.verbose(format_args!("Cannot set TCP keepalive of {}: {error}", socket.peer));
+            }
         }
         self.clients.insert(client);
         self.orders.push(Order::Attach(conn, socket));
@@ -76,16 +88,11 @@ impl CoreState {
 
     /// Why a connection is not served, as the reply that it gets.
     fn refusal(&self, socket: &Socket) -> Option<&'static str> {
-        if self.shared.connection_count() > self.config.maxclients {
-            return Some("-ERR max number of clients reached\r\n");
+        if self.config.protected_mode && !self.hot.password && !socket.is_local {
+            return Some(PROTECTED);
         }
-        let is_protected = self.config.protected_mode && !self.hot.password && !socket.is_local;
-        is_protected.then_some(
-            "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the \
-             default user. Only connections from the loopback interface are accepted. To serve other hosts, set a password \
-             by 'requirepass', or switch protected mode off by 'CONFIG SET protected-mode no' from the loopback \
-             interface if the network is trusted.\r\n",
-        )
+        let admitted = self.shared.admit(self.config.maxclients);
+        (!admitted).then_some("-ERR max number of clients reached\r\n")
     }
 
     /// Ends a connection. What it has under way on other cores runs on without it.
@@ -94,6 +101,9 @@ impl CoreState {
         client.closing = true;
         self.orders.push(Order::Close(conn));
         self.shared.connections[self.core.index()].fetch_sub(1, Ordering::Relaxed);
+        if !client.refused {
+            self.shared.dismiss();
+        }
         if client.session.monitor {
             crate::admin::monitor::announce(self);
         }
@@ -105,6 +115,7 @@ impl CoreState {
             client.sent_bytes += buffer.len() as u64;
             client.sending = false;
             client.sending_bytes = 0;
+            client.active_ms = self.shard.now_ms;
             if client.waiting == Waiting::Room {
                 client.waiting = Waiting::No;
                 self.runnable.push_back(conn);

@@ -345,8 +345,8 @@ impl CoreState {
             .collect();
         stats.table_bytes = self.shard.dbs.iter().map(|db| db.table_bytes() as u64).sum();
         stats.lazyfree_pending = self.shard.garbage.len() as u64;
-        stats.clients = self.clients.len() as u64;
         for client in self.clients.iter() {
+            stats.clients += u64::from(!client.refused);
             stats.client_bytes += client.memory_bytes() as u64;
             let input = client.input.as_ref().map_or(0, |input| input.bytes.len()) as u64;
             stats.max_input_bytes = stats.max_input_bytes.max(input);

@@ -110,6 +110,8 @@ pub struct Client {
     pub is_local: bool,
     /// Whether the connection came by the Unix socket.
     pub is_unix: bool,
+    /// It is only told why it is not served.
+    pub refused: bool,
     /// When it connected, Unix milliseconds.
     pub created_ms: i64,
     /// When it last sent something, Unix milliseconds.
