@@ -428,6 +428,10 @@ impl CoreState {
                 let mut owners = keys.iter().map(|(_, key)| self.map.owner(key.slot));
                 let first = owners.next().unwrap_or(owner);
                 if owners.any(|other| other != first) {
+                    if matches!(plan, KeyPlan::Range(range) if range.is_torn(args.len())) {
+                        // It cannot be cut into parts; the handler refuses it without a look at any key.
+                        return self.run_here(conn, command, handler, args, &Keys::new());
+                    }
                     return self.run_over_shards(conn, command, args, &keys);
                 }
                 first
