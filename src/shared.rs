@@ -57,6 +57,8 @@ pub struct Shared {
     pub config: ConfigCell,
     /// Connections per core, those on their way to it included.
     pub connections: Box<[AtomicU32]>,
+    /// Clients that are served.
+    served: AtomicU32,
     /// The id of the client that connected last.
     pub last_client_id: AtomicU64,
     /// The server is to stop.
@@ -84,6 +86,7 @@ impl Shared {
             map,
             config: ConfigCell::new(config),
             connections: map.all().map(|_| AtomicU32::new(0)).collect(),
+            served: AtomicU32::new(0),
             last_client_id: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             slowlog: Mutex::new(SlowLog::default()),
@@ -103,8 +106,29 @@ impl Shared {
         least
     }
 
-    /// Connections of all cores.
-    pub fn connection_count(&self) -> u32 {
-        self.connections.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    /// Counts a client as served unless `max` of them are. Of two that come at the same time on different cores, one is
+    /// admitted to the last place.
+    pub fn admit(&self, max: u32) -> bool {
+        let more = |served| (served < max).then_some(served + 1);
+        self.served.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    /// A client that was admitted has gone.
+    pub fn dismiss(&self) {
+        self.served.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_clients_are_admitted_than_there_may_be() {
+        let shared = Shared::new(ShardMap::new(1), Config::default(), Log::silent(), String::new(), 0);
+        assert_eq!([3, 3, 3, 3].map(|max| shared.admit(max)), [true, true, true, false]);
+        assert!(!shared.admit(1), "the bound was lowered below what is served");
+        shared.dismiss();
+        assert_eq!([3, 3].map(|max| shared.admit(max)), [true, false]);
     }
 }

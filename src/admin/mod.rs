@@ -1,9 +1,13 @@
 //! Handlers of commands about connections and the server: they see the session and the state of their core, and ask
 //! other cores by [`Query`].
 
+pub mod client;
 pub mod clients;
+pub mod connection;
 pub mod monitor;
+pub mod pause;
 pub mod query;
+pub mod redact;
 
 use crate::command::lookup::Command;
 use crate::core::state::CoreState;

@@ -1,6 +1,6 @@
 //! What one core answers when another asks.
 
-use crate::admin::clients;
+use crate::admin::{clients, pause};
 use crate::core::state::{CoreState, Pause};
 use crate::route::message::{Answer, Query};
 use crate::runtime::io::CoreId;
@@ -15,12 +15,9 @@ pub fn answer(core: &mut CoreState, from: CoreId, query: Query) -> Answer {
                 .map(|client| (client.id, clients::line(client, core.now_ms(), core.lookup)))
                 .collect(),
         ),
-        Query::KillClients(filter) => Answer::Count(clients::kill(core, &filter)),
+        Query::KillClients { filter, caller } => Answer::Count(clients::end_matching(core, &filter, caller)),
         Query::Pause { until_ms, writes_only } => {
-            // The longer and the stricter of two pauses is in force.
-            let before = core.pause.unwrap_or(Pause { until_ms, writes_only });
-            let until_ms = before.until_ms.max(until_ms);
-            core.pause = Some(Pause { until_ms, writes_only: before.writes_only && writes_only });
+            pause::begin(core, Pause { until_ms, writes_only });
             Answer::Done
         }
         Query::Unpause => {
@@ -40,8 +37,8 @@ pub fn answer(core: &mut CoreState, from: CoreId, query: Query) -> Answer {
         }
         Query::Monitors(count) => {
             core.monitors[from.index()] = count;
+            core.monitored = core.monitors.iter().any(|&count| count > 0);
             Answer::Done
         }
-        Query::Unblock { .. } => Answer::Count(0),
     }
 }

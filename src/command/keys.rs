@@ -34,12 +34,23 @@ impl KeyRange {
     /// The positions in a call of `argc` arguments, all of them below `argc`.
     #[inline]
     pub fn positions(self, argc: usize) -> impl Iterator<Item = usize> {
+        (self.first..self.end(argc)).step_by(self.step)
+    }
+
+    /// Whether a call of `argc` arguments lacks what belongs to its last key (the value in `MSET`).
+    #[inline]
+    pub fn is_torn(self, argc: usize) -> bool {
+        !self.end(argc).saturating_sub(self.first).is_multiple_of(self.step)
+    }
+
+    #[inline]
+    fn end(self, argc: usize) -> usize {
         let end = if self.last < 0 {
             argc.saturating_sub(self.last.unsigned_abs() - 1)
         } else {
             self.last as usize + 1
         };
-        (self.first..end.min(argc)).step_by(self.step)
+        end.min(argc)
     }
 }
 
@@ -205,6 +216,14 @@ mod tests {
 
     fn indexes(spec: &Spec, text: &str) -> Result<Vec<usize>, Error> {
         keys_of(spec, &split(text)).map(|keys| keys.iter().map(|key| key.index).collect())
+    }
+
+    #[test]
+    fn a_key_without_its_value_is_noticed() {
+        let pairs = KeyRange { first: 1, last: -1, step: 2 };
+        assert_eq!([3, 4, 5, 6].map(|argc| pairs.is_torn(argc)), [false, true, false, true]);
+        let single = KeyRange { step: 1, ..pairs };
+        assert!((2..9).all(|argc| !single.is_torn(argc)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The commands about the connection itself and about other clients.
 
 use super::words::*;
+use crate::admin::{client, clients, connection, pause};
 
 pub(super) static ROWS: &[Entry] = &[
     Entry::new(
@@ -14,7 +15,8 @@ pub(super) static ROWS: &[Entry] = &[
             )
             .syntax("[username@6.0.0] password")
             .history(&[("6.0.0", "Added ACL style (username and password).")]),
-    ),
+    )
+    .session(connection::auth),
     Entry::new(Spec::new("client", -2, Group::Connection).docs(
         "Container of the commands about client connections.",
         "2.4.0",
@@ -27,7 +29,8 @@ pub(super) static ROWS: &[Entry] = &[
             .categories(Categories::CONNECTION)
             .docs("Answers with its argument.", "1.0.0", "O(1)")
             .syntax("message"),
-    ),
+    )
+    .session(connection::echo),
     Entry::new(
         Spec::new("hello", -1, Group::Connection)
             .flags(&[NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, ALLOW_BUSY])
@@ -43,7 +46,8 @@ pub(super) static ROWS: &[Entry] = &[
                 "`protover` made optional; when called without arguments the command reports \
                  the current connection's context.",
             )]),
-    ),
+    )
+    .session(connection::hello),
     Entry::new(
         Spec::new("ping", -1, Group::Connection)
             .flags(&[FAST])
@@ -51,27 +55,31 @@ pub(super) static ROWS: &[Entry] = &[
             .docs("Answers PONG, or its argument, to show that the server is alive.", "1.0.0", "O(1)")
             .syntax("[message]")
             .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
-    ),
+    )
+    .session(connection::ping),
     Entry::new(
         Spec::new("quit", -1, Group::Connection)
             .flags(&[ALLOW_BUSY, NOSCRIPT, LOADING, STALE, FAST, NO_AUTH])
             .categories(Categories::CONNECTION)
             .docs("Ends the connection.", "1.0.0", "O(1)")
             .deprecated("7.2.0", "just closing the connection"),
-    ),
+    )
+    .session(connection::quit),
     Entry::new(
         Spec::new("reset", 1, Group::Connection)
             .flags(&[NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, ALLOW_BUSY])
             .categories(Categories::CONNECTION)
             .docs("Brings the connection back to the state of a new one.", "6.2.0", "O(1)"),
-    ),
+    )
+    .session(connection::reset),
     Entry::new(
         Spec::new("select", 2, Group::Connection)
             .flags(&[LOADING, STALE, FAST])
             .categories(Categories::CONNECTION)
             .docs("Chooses the connection's database.", "1.0.0", "O(1)")
             .syntax("index"),
-    ),
+    )
+    .session(connection::select),
 ];
 
 static CLIENT: &[Entry] = &[
@@ -80,26 +88,30 @@ static CLIENT: &[Entry] = &[
             .flags(&[NOSCRIPT, LOADING, STALE])
             .categories(Categories::CONNECTION)
             .docs("Tells the connection's name.", "2.6.9", "O(1)"),
-    ),
+    )
+    .session(client::get_name),
     Entry::new(
         Spec::new("getredir", 2, Group::Connection)
             .flags(&[NOSCRIPT, LOADING, STALE])
             .categories(Categories::CONNECTION)
             .docs("Tells which client receives this connection's invalidation messages.", "6.0.0", "O(1)"),
-    ),
+    )
+    .session(client::get_redir),
     Entry::new(
         Spec::new("id", 2, Group::Connection)
             .flags(&[NOSCRIPT, LOADING, STALE])
             .categories(Categories::CONNECTION)
             .docs("Tells the connection's number.", "5.0.0", "O(1)"),
-    ),
+    )
+    .session(client::id),
     Entry::new(
         Spec::new("info", 2, Group::Connection)
             .flags(&[NOSCRIPT, LOADING, STALE])
             .categories(Categories::CONNECTION)
             .docs("Describes this connection.", "6.2.0", "O(1)")
             .tips(&["nondeterministic_output"]),
-    ),
+    )
+    .session(clients::info),
     Entry::new(
         Spec::new("kill", -3, Group::Connection)
             .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
@@ -127,7 +139,8 @@ static CLIENT: &[Entry] = &[
                 ("6.2.0", "`LADDR` option."),
                 ("7.4.0", "`MAXAGE` option."),
             ]),
-    ),
+    )
+    .session(clients::kill),
     Entry::new(
         Spec::new("list", -2, Group::Connection)
             .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
@@ -154,14 +167,16 @@ static CLIENT: &[Entry] = &[
                 ("7.0.3", "Added `ssub` field."),
             ])
             .tips(&["nondeterministic_output"]),
-    ),
+    )
+    .session(clients::list),
     Entry::new(
         Spec::new("no-evict", 3, Group::Connection)
             .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
             .categories(Categories::CONNECTION)
             .docs("Exempts the connection from client eviction, or stops doing so.", "7.0.0", "O(1)")
             .syntax("enabled: <ON | OFF>"),
-    ),
+    )
+    .session(client::no_evict),
     Entry::new(
         Spec::new("no-touch", 3, Group::Connection)
             .flags(&[NOSCRIPT, LOADING, STALE])
@@ -172,7 +187,8 @@ static CLIENT: &[Entry] = &[
                 "O(1)",
             )
             .syntax("enabled: <ON | OFF>"),
-    ),
+    )
+    .session(client::no_touch),
     Entry::new(
         Spec::new("pause", -3, Group::Connection)
             .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
@@ -180,14 +196,16 @@ static CLIENT: &[Entry] = &[
             .docs("Holds back the commands of all clients for a while.", "3.0.0", "O(1)")
             .syntax("timeout mode: [WRITE | ALL]@6.2.0")
             .history(&[("6.2.0", "`CLIENT PAUSE WRITE` mode added along with the `mode` option.")]),
-    ),
+    )
+    .session(pause::pause),
     Entry::new(
         Spec::new("reply", 3, Group::Connection)
             .flags(&[NOSCRIPT, LOADING, STALE])
             .categories(Categories::CONNECTION)
             .docs("Switches the replies to this connection on, off, or off for one command.", "3.2.0", "O(1)")
             .syntax("action: <ON | OFF | SKIP>"),
-    ),
+    )
+    .session(client::reply),
     Entry::new(
         Spec::new("setinfo", 4, Group::Connection)
             .flags(&[NOSCRIPT, LOADING, STALE])
@@ -195,7 +213,8 @@ static CLIENT: &[Entry] = &[
             .docs("Records the client library's name or version.", "7.2.0", "O(1)")
             .syntax("attr: <LIB-NAME libname | LIB-VER libver>")
             .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
-    ),
+    )
+    .session(client::set_info),
     Entry::new(
         Spec::new("setname", 3, Group::Connection)
             .flags(&[NOSCRIPT, LOADING, STALE])
@@ -203,13 +222,15 @@ static CLIENT: &[Entry] = &[
             .docs("Names the connection.", "2.6.9", "O(1)")
             .syntax("connection-name")
             .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
-    ),
+    )
+    .session(client::set_name),
     Entry::new(
         Spec::new("trackinginfo", 2, Group::Connection)
             .flags(&[NOSCRIPT, LOADING, STALE])
             .categories(Categories::CONNECTION)
             .docs("Tells how client-side caching is set up for this connection.", "6.2.0", "O(1)"),
-    ),
+    )
+    .session(client::tracking_info),
     Entry::new(
         Spec::new("unblock", -3, Group::Connection)
             .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
@@ -220,17 +241,20 @@ static CLIENT: &[Entry] = &[
                 "O(log N) where N is the number of client connections",
             )
             .syntax("client-id unblock-type: [TIMEOUT | ERROR]"),
-    ),
+    )
+    .session(clients::unblock),
     Entry::new(
         Spec::new("unpause", 2, Group::Connection)
             .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
             .categories(Categories::CONNECTION)
             .docs("Ends a pause of clients.", "6.2.0", "O(N) Where N is the number of paused clients"),
-    ),
+    )
+    .session(pause::unpause),
     Entry::new(
         Spec::new("help", 2, Group::Connection)
             .flags(&[LOADING, STALE])
             .categories(Categories::CONNECTION)
             .docs("Lists the subcommands.", "5.0.0", "O(1)"),
-    ),
+    )
+    .session(client::help),
 ];

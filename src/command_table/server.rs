@@ -1,6 +1,7 @@
 //! The commands about the server.
 
 use super::words::*;
+use crate::admin::monitor;
 use crate::execute::keys;
 
 pub(super) static ROWS: &[Entry] = &[
@@ -110,7 +111,8 @@ pub(super) static ROWS: &[Entry] = &[
         "Streams every command that the server receives.",
         "1.0.0",
         "",
-    )),
+    ))
+    .session(monitor::monitor),
     Entry::new(
         Spec::new("shutdown", -1, Group::Server)
             .flags(&[ADMIN, NOSCRIPT, LOADING, STALE, NO_MULTI, ALLOW_BUSY])

@@ -1,12 +1,19 @@
 //! Clients coming and going, and what is sent to them.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use crate::core::state::{CoreState, Order};
-use crate::net::client::{Client, Session, Waiting};
+use crate::admin::connection;
+use crate::core::state::{CoreState, Order, Pause};
+use crate::net::client::{Client, Running, Waiting};
 use crate::net::reply_row::ReplyRow;
 use crate::route::message::Message;
 use crate::runtime::io::{ConnId, CoreId, Event, Io, Socket};
+
+const PROTECTED: &str = "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default \
+     user. Only connections from the loopback interface are accepted. To serve other hosts, set a password by \
+     'requirepass', or switch protected mode off by 'CONFIG SET protected-mode no' from the loopback interface if the \
+     network is trusted.\r\n";
 
 impl CoreState {
     /// Takes note of something that the system reports.
@@ -32,24 +39,27 @@ impl CoreState {
 
     /// Serves a connection that is counted as this core's already.
     pub(super) fn adopt(&mut self, socket: Socket) {
-        self.stats.connections_received += 1;
         let conn = self.clients.next_id();
         let refusal = self.refusal(&socket);
         let now_ms = self.now_ms();
         let mut client = Client {
             id: self.shared.last_client_id.fetch_add(1, Ordering::Relaxed) + 1,
             conn,
+            fd: socket.handle.number(),
             peer: socket.peer.clone(),
             local: socket.local.clone(),
             is_local: socket.is_local,
             is_unix: socket.is_unix,
+            refused: refusal.is_some(),
             created_ms: now_ms,
             active_ms: now_ms,
             last_command: None,
-            session: Session { authenticated: !self.hot.password, ..Session::default() },
+            session: connection::new_session(self),
+            running: Running::default(),
             input: None,
             row: ReplyRow::default(),
             sending_bytes: 0,
+            output_peak_bytes: 0,
             sending: false,
             dirty: false,
             waiting: Waiting::No,
@@ -59,13 +69,18 @@ impl CoreState {
             soft_limit_since_ms: None,
             received_bytes: 0,
             sent_bytes: 0,
-            commands: 0,
         };
         if let Some(text) = refusal {
             self.stats.rejected_connections += 1;
             client.row.write(|out| out.extend_from_slice(text.as_bytes()));
             client.close_after_reply = true;
             CoreState::mark_dirty(&mut self.dirty, &mut client);
+        } else {
+            self.stats.connections_received += 1;
+            let keepalive = Duration::from_secs(self.config.tcp_keepalive_seconds.into());
+            if let Err(error) = socket.keep_alive(keepalive) {
+                self.shared.log.verbose(format_args!("Cannot set TCP keepalive of {}: {error}", socket.peer));
+            }
         }
         self.clients.insert(client);
         self.orders.push(Order::Attach(conn, socket));
@@ -73,16 +88,11 @@ impl CoreState {
 
     /// Why a connection is not served, as the reply that it gets.
     fn refusal(&self, socket: &Socket) -> Option<&'static str> {
-        if self.shared.connection_count() > self.config.maxclients {
-            return Some("-ERR max number of clients reached\r\n");
+        if self.config.protected_mode && !self.hot.password && !socket.is_local {
+            return Some(PROTECTED);
         }
-        let is_protected = self.config.protected_mode && !self.hot.password && !socket.is_local;
-        is_protected.then_some(
-            "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the \
-             default user. Only connections from the loopback interface are accepted. To serve other hosts, set a password \
-             by 'requirepass', or switch protected mode off by 'CONFIG SET protected-mode no' from the loopback \
-             interface if the network is trusted.\r\n",
-        )
+        let admitted = self.shared.admit(self.config.maxclients);
+        (!admitted).then_some("-ERR max number of clients reached\r\n")
     }
 
     /// Ends a connection. What it has under way on other cores runs on without it.
@@ -91,6 +101,9 @@ impl CoreState {
         client.closing = true;
         self.orders.push(Order::Close(conn));
         self.shared.connections[self.core.index()].fetch_sub(1, Ordering::Relaxed);
+        if !client.refused {
+            self.shared.dismiss();
+        }
         if client.session.monitor {
             crate::admin::monitor::announce(self);
         }
@@ -102,6 +115,7 @@ impl CoreState {
             client.sent_bytes += buffer.len() as u64;
             client.sending = false;
             client.sending_bytes = 0;
+            client.active_ms = self.shard.now_ms;
             if client.waiting == Waiting::Room {
                 client.waiting = Waiting::No;
                 self.runnable.push_back(conn);
@@ -124,6 +138,8 @@ impl CoreState {
 
     /// Hands over what can be sent, and closes connections that have got everything.
     pub fn flush(&mut self, io: &mut impl Io) {
+        // First, because a new connection may have something to be sent already.
+        self.carry_out(io);
         let mut dirty = std::mem::take(&mut self.dirty);
         for conn in dirty.drain(..) {
             let Some(client) = self.clients.get_mut(conn) else { continue };
@@ -134,9 +150,10 @@ impl CoreState {
                 let bytes = client.row.take_ready();
                 client.sending = true;
                 client.sending_bytes = bytes.len();
+                client.output_peak_bytes = client.output_peak_bytes.max(bytes.len());
                 io.send(conn, bytes);
                 self.check_output_limit(conn);
-            } else if client.close_after_reply && client.row.gaps() == 0 {
+            } else if client.close_after_reply && !client.expects_reply() {
                 self.close_client(conn);
             } else {
                 let spare = client.row.take_ready();
@@ -145,6 +162,10 @@ impl CoreState {
         }
         debug_assert!(self.dirty.is_empty());
         self.dirty = dirty;
+        self.carry_out(io);
+    }
+
+    fn carry_out(&mut self, io: &mut impl Io) {
         for order in self.orders.drain(..) {
             match order {
                 Order::Attach(conn, socket) => io.attach(conn, socket),
@@ -204,9 +225,16 @@ impl CoreState {
         limited.into_iter().for_each(|conn| self.check_output_limit(conn));
     }
 
+    /// Begins, changes or ends a pause: no key expires during one.
+    pub fn set_pause(&mut self, pause: Option<Pause>) {
+        self.pause = pause;
+        self.shard.expiry_paused = pause.is_some();
+        self.workbench.expiry_paused = pause.is_some();
+    }
+
     /// Ends `CLIENT PAUSE`.
     pub fn end_pause(&mut self) {
-        self.pause = None;
+        self.set_pause(None);
         for client in self.clients.iter_mut().filter(|client| client.waiting == Waiting::Paused) {
             client.waiting = Waiting::No;
             self.runnable.push_back(client.conn);

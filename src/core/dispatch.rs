@@ -7,14 +7,14 @@
 
 use smallvec::SmallVec;
 
-use crate::admin::{Cx, Flow};
+use crate::admin::{self, Cx, Flow};
 use crate::command::keys::{self, KeyPlan};
 use crate::command::lookup::Command;
 use crate::command::spec::{Flags, Spread};
 use crate::command_table::Run;
 use crate::core::state::{CoreState, Order, Waiter};
 use crate::execute::{self, Exec};
-use crate::net::client::{Client, Input, ReplyMode, Waiting};
+use crate::net::client::{Client, Input, ReplyMode, Running, Waiting};
 use crate::protocol::Error;
 use crate::protocol::resp::{Limits, ManyArgs, Parsed, Parser, Reply, whole_array};
 use crate::route::message::{Access, Args, Call, Message, OwnedArgs, ReplyTo};
@@ -29,6 +29,10 @@ const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
 const GAPS_MAX: usize = 4096;
 /// Bytes under way to one other core beyond which clients wait.
 const OUTBOX_MAX_BYTES: usize = 16 << 20;
+
+/// Commands that a monitoring client may not run, because `CLIENT PAUSE` does not hold it back.
+const KEYSPACE: Flags = Flags::READONLY.union(Flags::WRITE).union(Flags::MAY_REPLICATE);
+const MONITOR_ON_KEYS: Error = Error::text("ERR Replica can't interact with the keyspace");
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -323,23 +327,27 @@ impl CoreState {
         if !client.session.authenticated && self.hot.password && !command.flags.contains(Flags::NO_AUTH) {
             return self.reject(conn, Some(command), &Error::text("NOAUTH Authentication required."));
         }
+        client.last_command = Some(command.id);
+        if client.session.monitor && command.flags.intersects(KEYSPACE) {
+            return self.reject(conn, Some(command), &MONITOR_ON_KEYS);
+        }
         if self.pause.is_some() && self.must_pause(conn, command) {
             return Next::Again;
         }
         let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
-        client.commands += 1;
-        client.last_command = Some(command.id);
         if client.session.reply_mode != ReplyMode::On && client.row.gaps() > 0 {
             return wait_for_replies(client);
         }
-        if self.monitors.iter().any(|&count| count > 0) && !command.flags.contains(Flags::SKIP_MONITOR) {
-            self.feed_monitors(conn, command, args);
-        }
-        match command.entry.run {
+        let next = match command.entry.run {
             Run::Keys(handler) => self.run_keys(conn, command, handler, args, key),
             Run::Session(handler) => self.run_session(conn, command, handler, args),
             Run::Subcommands => self.reject(conn, Some(command), &Error::Syntax),
+        };
+        // Only now: a request that has to wait comes here again.
+        if self.monitored && next == Next::Taken {
+            self.feed_monitors(conn, command, args);
         }
+        next
     }
 
     /// Answers a request that is no command, or has the wrong number of arguments.
@@ -373,14 +381,13 @@ impl CoreState {
             return false;
         }
         let writes = command.flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE);
-        let exempt = command.full_name.starts_with("client|") || command.spec().name == "shutdown";
-        if exempt || (pause.writes_only && !writes) {
-            return false;
+        match self.clients.get_mut(conn) {
+            Some(client) if !client.session.monitor && (writes || !pause.writes_only) => {
+                client.waiting = Waiting::Paused;
+                true
+            }
+            _ => false,
         }
-        if let Some(client) = self.clients.get_mut(conn) {
-            client.waiting = Waiting::Paused;
-        }
-        true
     }
 
     fn call_of(client: &Client, command: &Command) -> Call {
@@ -421,6 +428,10 @@ impl CoreState {
                 let mut owners = keys.iter().map(|(_, key)| self.map.owner(key.slot));
                 let first = owners.next().unwrap_or(owner);
                 if owners.any(|other| other != first) {
+                    if matches!(plan, KeyPlan::Range(range) if range.is_torn(args.len())) {
+                        // It cannot be cut into parts; the handler refuses it without a look at any key.
+                        return self.run_here(conn, command, handler, args, &Keys::new());
+                    }
                     return self.run_over_shards(conn, command, args, &keys);
                 }
                 first
@@ -547,6 +558,7 @@ impl CoreState {
         if client.row.gaps() > 0 {
             return wait_for_replies(client);
         }
+        client.running = Running::new(args);
         let resp = client.session.resp;
         let mut out = self.spare_buffer();
         let mut cx = Cx { core: self, conn, command, args, reply: Reply::new(&mut out, resp) };
@@ -580,10 +592,12 @@ impl CoreState {
                 Some(error)
             }
         };
-        if let Some(client) = self.clients.get_mut(conn)
-            && client.session.reply_mode == ReplyMode::On
-        {
-            client.row.write(|row| row.extend_from_slice(&out));
+        if let Some(client) = self.clients.get_mut(conn) {
+            client.running = Running::default();
+            if client.session.reply_mode == ReplyMode::On {
+                client.row.write(|row| row.extend_from_slice(&out));
+            }
+            // Without a reply too: the client may have to be closed.
             CoreState::mark_dirty(&mut self.dirty, client);
         }
         self.finish_muted(conn);
@@ -632,7 +646,8 @@ impl CoreState {
             });
             let max_len = self.config.slowlog_max_len as usize;
             let mut slowlog = self.shared.slowlog.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            slowlog.push(self.now_us / 1_000_000, duration_ns / 1000, args, peer, name, max_len);
+            let args = admin::redact::redacted(command, args);
+            slowlog.push(self.now_us / 1_000_000, duration_ns / 1000, &args, peer, name, max_len);
         }
         if duration_ns >= self.hot.latency_event_ns {
             let event = if command.flags.contains(Flags::FAST) { "fast-command" } else { "command" };
@@ -644,8 +659,11 @@ impl CoreState {
     /// Sends a line about a command to every core that has `MONITOR` clients.
     #[cold]
     fn feed_monitors(&mut self, conn: ConnId, command: &Command, args: &[&[u8]]) {
+        if command.flags.intersects(Flags::SKIP_MONITOR | Flags::ADMIN) {
+            return;
+        }
         let Some(client) = self.clients.get(conn) else { return };
-        let line = crate::admin::monitor::line(self.now_us, client, command, args);
+        let line = admin::monitor::line(self.now_us, client, command, args);
         for core in self.map.all() {
             if self.monitors[core.index()] > 0 {
                 self.send(core, Message::Monitor { line: line.clone() });

@@ -171,6 +171,8 @@ pub struct CoreState {
     pub pause: Option<Pause>,
     /// Clients in `MONITOR`, by core.
     pub monitors: Vec<usize>,
+    /// Whether there is any.
+    pub monitored: bool,
     /// For frames that arrive complete.
     pub(super) parser: Parser,
     pub(super) schedule: Schedule,
@@ -217,6 +219,7 @@ impl CoreState {
             orders: Vec::new(),
             pause: None,
             monitors: vec![0; map.shards()],
+            monitored: false,
             parser: Parser::default(),
             schedule: Schedule::default(),
             next_number: 0,
@@ -342,8 +345,8 @@ impl CoreState {
             .collect();
         stats.table_bytes = self.shard.dbs.iter().map(|db| db.table_bytes() as u64).sum();
         stats.lazyfree_pending = self.shard.garbage.len() as u64;
-        stats.clients = self.clients.len() as u64;
         for client in self.clients.iter() {
+            stats.clients += u64::from(!client.refused);
             stats.client_bytes += client.memory_bytes() as u64;
             let input = client.input.as_ref().map_or(0, |input| input.bytes.len()) as u64;
             stats.max_input_bytes = stats.max_input_bytes.max(input);

@@ -73,6 +73,26 @@ pub struct Input {
     pub at_least: usize,
 }
 
+/// Sizes of a request that is running, as `CLIENT LIST` shows them; zero while none is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Running {
+    /// Its frame.
+    pub frame_bytes: usize,
+    /// Its arguments.
+    pub args_bytes: usize,
+}
+
+impl Running {
+    /// The sizes of a request with these arguments, in RESP.
+    pub fn new(args: &[&[u8]]) -> Running {
+        // `*<number>` or `$<length>` and its line end.
+        let head = |n: usize| n.checked_ilog10().unwrap_or(0) as usize + 1 + 3;
+        let args_bytes = args.iter().map(|arg| arg.len()).sum();
+        let heads = head(args.len()) + args.iter().map(|arg| head(arg.len()) + 2).sum::<usize>();
+        Running { frame_bytes: heads + args_bytes, args_bytes }
+    }
+}
+
 /// One client.
 #[derive(Debug)]
 pub struct Client {
@@ -80,6 +100,8 @@ pub struct Client {
     pub id: u64,
     /// Its connection.
     pub conn: ConnId,
+    /// Its descriptor.
+    pub fd: u64,
     /// Peer address.
     pub peer: String,
     /// Own address.
@@ -88,6 +110,8 @@ pub struct Client {
     pub is_local: bool,
     /// Whether the connection came by the Unix socket.
     pub is_unix: bool,
+    /// It is only told why it is not served.
+    pub refused: bool,
     /// When it connected, Unix milliseconds.
     pub created_ms: i64,
     /// When it last sent something, Unix milliseconds.
@@ -96,12 +120,16 @@ pub struct Client {
     pub last_command: Option<CommandId>,
     /// The session.
     pub session: Session,
+    /// The command about the session that is running.
+    pub running: Running,
     /// Unparsed input, present only while there is some: an idle client holds no buffer.
     pub input: Option<Box<Input>>,
     /// Replies.
     pub row: ReplyRow,
     /// Bytes given to the kernel and not confirmed.
     pub sending_bytes: usize,
+    /// Most bytes given to the kernel at once.
+    pub output_peak_bytes: usize,
     /// Whether a send is under way.
     pub sending: bool,
     /// Whether it stands in the list of clients with something to send.
@@ -120,8 +148,6 @@ pub struct Client {
     pub received_bytes: u64,
     /// Bytes sent over its life.
     pub sent_bytes: u64,
-    /// Commands run over its life.
-    pub commands: u64,
 }
 
 impl Client {
@@ -129,6 +155,11 @@ impl Client {
     #[inline]
     pub fn is_ready(&self) -> bool {
         self.waiting == Waiting::No && !self.closing && !self.close_after_reply
+    }
+
+    /// Whether a reply of a request that was taken is still to come.
+    pub fn expects_reply(&self) -> bool {
+        self.row.gaps() > 0 || matches!(self.waiting, Waiting::Txn | Waiting::Ask)
     }
 
     /// Bytes of output that have not reached the kernel's socket buffer.
@@ -151,5 +182,21 @@ impl Client {
             + input
             + self.row.memory_bytes()
             + self.sending_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_running_request_is_measured_as_it_was_sent() {
+        let running = Running::new(&[b"client", b"list"]);
+        assert_eq!(running.frame_bytes, b"*2\r\n$6\r\nclient\r\n$4\r\nlist\r\n".len());
+        assert_eq!(running.args_bytes, 10);
+        assert_eq!(
+            Running::new(&[b"", &[b'x'; 10]]).frame_bytes,
+            b"*2\r\n$0\r\n\r\n$10\r\n0123456789\r\n".len()
+        );
     }
 }

@@ -88,6 +88,16 @@ impl ReplyRow {
         self.out.len()
     }
 
+    /// Bytes that the buffer of what may be sent has room for.
+    pub fn ready_capacity(&self) -> usize {
+        self.out.capacity()
+    }
+
+    /// Replies, or runs of them, from the first that is still to come on.
+    pub fn places_behind(&self) -> usize {
+        self.behind.len()
+    }
+
     /// All bytes here, those that wait included.
     pub fn len(&self) -> usize {
         self.out.len() + self.held_bytes

@@ -259,8 +259,6 @@ pub struct ClientFilter {
     pub local_address: Option<Vec<u8>>,
     /// Whether normal clients (as against pub/sub ones and replicas) are meant; `None` means all types.
     pub normal: Option<bool>,
-    /// User name.
-    pub user: Option<Vec<u8>>,
     /// At least this old, in seconds.
     pub min_age_s: Option<i64>,
     /// Not this client.
@@ -273,7 +271,12 @@ pub enum Query {
     /// Lines of `CLIENT LIST`.
     ListClients(ClientFilter),
     /// Disconnect clients.
-    KillClients(ClientFilter),
+    KillClients {
+        /// Which.
+        filter: ClientFilter,
+        /// The client that asks: if it is among them, it still gets the reply.
+        caller: u64,
+    },
     /// Hold back commands until a Unix time in milliseconds.
     Pause {
         /// When to go on by oneself.
@@ -291,13 +294,6 @@ pub enum Query {
     SetActiveExpiry(bool),
     /// So many clients of the asking core monitor commands now.
     Monitors(usize),
-    /// End a client's blocking command.
-    Unblock {
-        /// The client's id.
-        client: u64,
-        /// Answer with an error instead of a timeout.
-        error: bool,
-    },
 }
 
 /// What a core answers to a [`Query`].

@@ -7,8 +7,10 @@
 //! which comes once the system holds no more operation for it.
 
 use std::fmt;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
 
 /// A core of this process, numbered from 0. Core and shard numbers are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +51,16 @@ pub enum Handle {
     Simulated(u64),
 }
 
+impl Handle {
+    /// The number that tells endpoints of this process apart.
+    pub fn number(&self) -> u64 {
+        match self {
+            Handle::Fd(fd) => fd.as_raw_fd() as u64,
+            Handle::Simulated(number) => *number,
+        }
+    }
+}
+
 /// An accepted connection that no core serves yet. It may be sent to another core.
 #[derive(Debug)]
 pub struct Socket {
@@ -62,6 +74,24 @@ pub struct Socket {
     pub is_local: bool,
     /// Whether this is a Unix socket.
     pub is_unix: bool,
+}
+
+impl Socket {
+    /// Lets the kernel probe a silent TCP peer after `interval`, thrice within another interval, and end the connection if
+    /// it does not answer. Zero leaves the socket as it is.
+    ///
+    /// # Errors
+    /// Those of `setsockopt`.
+    pub fn keep_alive(&self, interval: Duration) -> std::io::Result<()> {
+        const PROBES: u32 = 3;
+        let Handle::Fd(fd) = &self.handle else { return Ok(()) };
+        if self.is_unix || interval.is_zero() {
+            return Ok(());
+        }
+        let between = (interval / PROBES).max(Duration::from_secs(1));
+        let keepalive = TcpKeepalive::new().with_time(interval).with_interval(between).with_retries(PROBES);
+        SockRef::from(fd).set_tcp_keepalive(&keepalive)
+    }
 }
 
 /// Something that happened.
@@ -140,4 +170,29 @@ pub trait Mailbox<M> {
     fn prepare_sleep(&mut self) -> bool;
     /// Announces that this core is awake.
     fn awake(&mut self);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keepalive_reaches_the_kernel() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let handle = Handle::Fd(stream.into());
+        let socket =
+            Socket { handle, peer: String::new(), local: String::new(), is_local: true, is_unix: false };
+        let options = |socket: &Socket| {
+            let Handle::Fd(fd) = &socket.handle else { unreachable!("made above") };
+            let fd = SockRef::from(fd);
+            (fd.keepalive().unwrap(), fd.tcp_keepalive_time().unwrap(), fd.tcp_keepalive_interval().unwrap())
+        };
+        socket.keep_alive(Duration::ZERO).unwrap();
+        assert!(!options(&socket).0);
+        socket.keep_alive(Duration::from_secs(300)).unwrap();
+        assert_eq!(options(&socket), (true, Duration::from_secs(300), Duration::from_secs(100)));
+        socket.keep_alive(Duration::from_secs(1)).unwrap();
+        assert_eq!(options(&socket), (true, Duration::from_secs(1), Duration::from_secs(1)));
+    }
 }

@@ -56,7 +56,7 @@ impl Shard {
     /// counted and recorded as by lazy expiry.
     pub fn expire_some(&mut self, budget: &mut Budget) -> ExpireProgress {
         let idle_until = self.pass.started_ms.saturating_add(PASS_INTERVAL_MS);
-        if !self.active_expiry {
+        if !self.active_expiry || self.expiry_paused {
             return ExpireProgress::IdleUntil(self.now_ms.saturating_add(PASS_INTERVAL_MS));
         }
         if !self.pass.running {
@@ -322,5 +322,23 @@ mod tests {
         assert_eq!(freed, 1001);
         let key = Key::new(b"1", &Hasher::from_seed(1));
         assert!(shard.peek(0, &key).is_none());
+    }
+
+    #[test]
+    fn while_expiry_is_paused_keys_are_missed_but_stay() {
+        let mut shard = shard();
+        let now = shard.now_ms;
+        set(&mut shard, 0, "key", now + 10);
+        shard.expiry_paused = true;
+        shard.now_ms += 1000;
+        run_pass(&mut shard, 10);
+        let key = Hasher::from_seed(1);
+        let key = Key::new(b"key", &key);
+        assert!(shard.lookup_read(0, &key).is_none() && shard.remove(0, &key).is_none());
+        assert!(shard.random(0).is_some(), "it looks for others for a while only");
+        assert_eq!((shard.dbs[0].len(), shard.stats.expired_keys), (1, 0));
+        shard.expiry_paused = false;
+        assert!(shard.random(0).is_none());
+        assert_eq!((shard.dbs[0].len(), shard.stats.expired_keys), (0, 1));
     }
 }

@@ -48,6 +48,9 @@ impl Budget {
     }
 }
 
+/// Draws of keys whose time is over, one after the other, after which `RANDOMKEY` takes one during a pause of expiry.
+const VAIN_DRAWS_MAX: usize = 100;
+
 /// Counts for `INFO stats`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KeyspaceStats {
@@ -99,6 +102,8 @@ pub struct Shard {
     pub lfu: Option<Lfu>,
     /// Whether keys are removed without being asked for (`DEBUG SET-ACTIVE-EXPIRE`).
     pub active_expiry: bool,
+    /// Whether keys stay although their time is over (`CLIENT PAUSE`). Commands miss them all the same.
+    pub expiry_paused: bool,
     /// Whether removed keys are kept for [`Shard::take_expired`].
     pub record_expired: bool,
     /// Settings.
@@ -122,6 +127,7 @@ impl Shard {
             touch: true,
             lfu: None,
             active_expiry: true,
+            expiry_paused: false,
             record_expired: false,
             settings: Settings::default(),
             garbage: Garbage::default(),
@@ -210,7 +216,9 @@ impl Shard {
     fn position(&mut self, db: usize, key: &Key<'_>) -> Option<u32> {
         let place = self.dbs[db].position(key)?;
         if self.dbs[db].at(key, place).is_expired(self.now_ms) {
-            self.expire(db, key);
+            if !self.expiry_paused {
+                self.expire(db, key);
+            }
             return None;
         }
         Some(place)
@@ -254,7 +262,9 @@ impl Shard {
     pub fn insert(&mut self, db: usize, key: &Key<'_>, mut item: Item) -> Option<Item> {
         self.position(db, key);
         item.set_lru(self.first_access());
-        self.dbs[db].insert(key, item)
+        let now_ms = self.now_ms;
+        // One whose time is over is still there if expiry is paused.
+        self.dbs[db].insert(key, item).filter(|old| !old.is_expired(now_ms))
     }
 
     /// Removes a key; `None` if it is not there or its time is over.
@@ -292,14 +302,21 @@ impl Shard {
         (0..self.dbs.len()).map(|db| self.flush(db)).sum()
     }
 
-    /// A random key whose time is not over. Draws whose time is over are removed.
+    /// A random key whose time is not over. Draws whose time is over are removed; while expiry is paused they are
+    /// passed over, and after many of them in a row one is returned all the same, as there may be no others.
     pub fn random(&mut self, db: usize) -> Option<&Item> {
+        let mut vain_draws = 0;
         loop {
             let mut rng = self.rng.clone();
             let drawn = self.dbs[db].random(&mut rng)?;
-            if !drawn.is_expired(self.now_ms) {
+            if !drawn.is_expired(self.now_ms) || vain_draws == VAIN_DRAWS_MAX {
                 // The same draw again, because the loop cannot hand out what it has borrowed.
                 return self.dbs[db].random(&mut self.rng);
+            }
+            if self.expiry_paused {
+                self.rng = rng;
+                vain_draws += 1;
+                continue;
             }
             let key = drawn.key().to_vec();
             self.expire(db, &self.key(&key));
