@@ -2,13 +2,15 @@
 //!
 //! The array of tables has an entry for every slot and is allocated when the first key comes; slots of other
 //! shards stay untouched zero pages. Invariants: `len` and `blocks` are sums of the tables' lengths, and
-//! `volatile` counts the items that have an expiry. `due[slot]` is 0 if no item of the slot is known to expire,
-//! else a time not after which active expiry need not look at the slot (see [`super::expiry`]).
+//! `volatile` counts the items that have an expiry. `due[slot]` is the time from which active expiry should look
+//! at the slot: at most the earliest expiry in it, but for the rest that [`super::expiry`] grants; 0 if none.
 
 use super::Budget;
-use super::item::{Item, Str};
+use super::item::Item;
 use super::key::{Hasher, Key, Slot};
+use super::leaf::common_capacity;
 use super::table::{Position, Table};
+use super::value::Str;
 use crate::base::crc::SLOTS;
 use crate::base::rng::Rng;
 
@@ -201,6 +203,18 @@ impl Db {
         self.tables[slot].insert(key.hash, vacant, item, &self.hasher);
         self.len += 1;
         self.blocks[slot / BLOCK] += 1;
+        self.keep_pace(slot / BLOCK);
+    }
+
+    /// When the average table of a block needs the next size, the next insertions into the block bring one
+    /// table each to that size.
+    #[inline]
+    fn keep_pace(&mut self, block: usize) {
+        let count = self.blocks[block] as usize;
+        let average = count / BLOCK;
+        if average > 2 && common_capacity(average) != common_capacity(average - 2) {
+            self.tables[block * BLOCK + count % BLOCK].keep_up(average);
+        }
     }
 
     /// Removes a key.
@@ -437,4 +451,172 @@ fn by_rank(lens: impl Iterator<Item = usize>, rank: &mut usize) -> usize {
         *rank -= len;
     }
     unreachable!("a rank is below the sum of the lengths")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{HashMap, HashSet};
+
+    use super::*;
+    use crate::base::rng::Rng;
+    use proptest::prelude::*;
+
+    type Model = HashMap<Vec<u8>, (Vec<u8>, Option<i64>)>;
+
+    #[derive(Debug, Clone)]
+    enum Op {
+        Set(u16, u8, ExpiryPolicy),
+        Insert(u16, Option<i64>),
+        Append(u16),
+        Expire(u16, Option<i64>),
+        Remove(u16),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let n = || 0u16..400;
+        let at = || proptest::option::of(1000i64..2000);
+        prop_oneof![
+            4 => (n(), any::<u8>(), prop_oneof![
+                Just(ExpiryPolicy::Clear), Just(ExpiryPolicy::Keep), (1000i64..2000).prop_map(ExpiryPolicy::At)
+            ]).prop_map(|(n, len, policy)| Op::Set(n, len, policy)),
+            1 => (n(), at()).prop_map(|(n, at)| Op::Insert(n, at)),
+            1 => n().prop_map(Op::Append),
+            1 => (n(), at()).prop_map(|(n, at)| Op::Expire(n, at)),
+            2 => n().prop_map(Op::Remove),
+        ]
+    }
+
+    /// Few slots, so that tables split, and some that are alone.
+    fn name(n: u16) -> Vec<u8> {
+        if n.is_multiple_of(4) {
+            n.to_string().into_bytes()
+        } else {
+            format!("{{{}}}{n}", n % 3).into_bytes()
+        }
+    }
+
+    fn check(db: &Db, model: &Model) {
+        assert_eq!(db.len(), model.len());
+        assert_eq!(db.volatile_len(), model.values().filter(|(_, at)| at.is_some()).count());
+        assert_eq!(db.blocks.iter().map(|&n| n as usize).sum::<usize>(), db.len());
+        let mut seen = Model::new();
+        db.for_each(|item| {
+            let value = item.str().with_bytes(<[u8]>::to_vec);
+            assert!(seen.insert(item.key().to_vec(), (value, item.expire_at_ms())).is_none(), "seen twice");
+            if let Some(at) = item.expire_at_ms() {
+                let due = db.due[Slot::of(item.key()).index()];
+                assert!(due != 0 && due <= at, "active expiry comes in time");
+            }
+        });
+        assert_eq!(&seen, model);
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_like_a_map(ops in proptest::collection::vec(op(), 0..1500)) {
+            let hasher = Hasher::from_seed(1);
+            let mut db = Db::new(hasher.clone());
+            let mut model = Model::new();
+            for op in ops {
+                match op {
+                    Op::Set(n, len, policy) => {
+                        let (name, value) = (name(n), vec![b'v'; usize::from(len)]);
+                        let key = Key::new(&name, &hasher);
+                        let done = db.upsert_string(&key, Str::Bytes(&value), policy, 0, 0);
+                        let before = model.get(&name).and_then(|(_, at)| *at);
+                        let old = model.insert(name, (value, policy.resolve(before)));
+                        prop_assert_eq!(done, if old.is_some() { Upsert::Replaced } else { Upsert::Inserted });
+                    }
+                    Op::Insert(n, at) => {
+                        let name = name(n);
+                        let old = db.insert(&Key::new(&name, &hasher), Item::string(&name, b"new", at));
+                        prop_assert_eq!(old.is_some(), model.insert(name, (b"new".to_vec(), at)).is_some());
+                    }
+                    Op::Append(n) => {
+                        let name = name(n);
+                        let there = db.string_mut(&Key::new(&name, &hasher)).map(|bytes| bytes.push(b'+')).is_some();
+                        prop_assert_eq!(there, model.get_mut(&name).map(|(bytes, _)| bytes.push(b'+')).is_some());
+                    }
+                    Op::Expire(n, at) => {
+                        let name = name(n);
+                        let there = db.set_expiry(&Key::new(&name, &hasher), at);
+                        prop_assert_eq!(there, model.get_mut(&name).map(|value| value.1 = at).is_some());
+                    }
+                    Op::Remove(n) => {
+                        let name = name(n);
+                        let old = db.remove(&Key::new(&name, &hasher)).map(|item| item.expire_at_ms());
+                        prop_assert_eq!(old, model.remove(&name).map(|(_, at)| at));
+                    }
+                }
+            }
+            check(&db, &model);
+            for n in 0..400 {
+                let name = name(n);
+                let found = db.get(&Key::new(&name, &hasher)).map(|item| item.str().with_bytes(<[u8]>::to_vec));
+                prop_assert_eq!(found.as_ref(), model.get(&name).map(|(bytes, _)| bytes));
+            }
+        }
+
+        #[test]
+        fn a_scan_in_steps_visits_everything_once(count in 0u16..400, budget in 1usize..100) {
+            let hasher = Hasher::from_seed(2);
+            let mut db = Db::new(hasher.clone());
+            for n in 0..count {
+                db.insert(&Key::new(&name(n), &hasher), Item::string(&name(n), b"", None));
+            }
+            let (mut cursor, mut seen, mut steps) = (Cursor::START, HashSet::new(), 0);
+            loop {
+                let mut visited = 0;
+                cursor = db.scan(cursor, Budget::items(budget), |item| {
+                    visited += 1;
+                    assert!(seen.insert(item.key().to_vec()), "twice");
+                });
+                steps += 1;
+                prop_assert!(visited >= budget || cursor == Cursor::START);
+                prop_assert_eq!(Cursor::new(cursor.number()), Some(cursor));
+                if cursor == Cursor::START {
+                    break;
+                }
+            }
+            prop_assert_eq!(seen.len(), usize::from(count));
+            prop_assert!(steps <= usize::from(count) / budget + 1);
+        }
+    }
+
+    #[test]
+    fn any_cursor_below_the_limit_is_harmless() {
+        let hasher = Hasher::from_seed(3);
+        let mut db = Db::new(hasher.clone());
+        assert_eq!(db.scan(Cursor::new((1 << 62) - 1).unwrap(), Budget::items(1), |_| {}), Cursor::START);
+        db.insert(&Key::new(b"a", &hasher), Item::string(b"a", b"", None));
+        assert_eq!(db.scan(Cursor::new((1 << 62) - 1).unwrap(), Budget::items(1), |_| {}), Cursor::START);
+        assert_eq!(Cursor::new(1 << 62), None);
+    }
+
+    #[test]
+    fn an_expired_item_is_not_overwritten() {
+        let hasher = Hasher::from_seed(4);
+        let mut db = Db::new(hasher.clone());
+        let key = Key::new(b"a", &hasher);
+        let set = |db: &mut Db, now| db.upsert_string(&key, Str::Int(1), ExpiryPolicy::At(10), now, 0);
+        assert_eq!(set(&mut db, 0), Upsert::Inserted);
+        assert_eq!(set(&mut db, 10), Upsert::Replaced);
+        assert_eq!(set(&mut db, 11), Upsert::Expired);
+    }
+
+    #[test]
+    fn few_keys_in_many_slots_are_drawn_evenly() {
+        let hasher = Hasher::from_seed(5);
+        let mut db = Db::new(hasher.clone());
+        let mut rng = Rng::new(5);
+        assert!(db.random(&mut rng).is_none());
+        for n in 0..8u8 {
+            db.insert(&Key::new(&[n], &hasher), Item::string(&[n], b"", None));
+        }
+        let mut drawn = [0; 8];
+        for _ in 0..8000 {
+            drawn[usize::from(db.random(&mut rng).unwrap().key()[0])] += 1;
+        }
+        assert!(drawn.iter().all(|n| (800..1200).contains(n)), "{drawn:?}");
+    }
 }

@@ -10,15 +10,18 @@ pub mod db;
 pub mod expiry;
 pub mod item;
 pub mod key;
+mod leaf;
 mod lending;
 mod size_class;
 mod table;
+pub mod value;
 
 pub use access::Lfu;
 pub use db::{Cursor, Db, ExpiryPolicy, Upsert};
 pub use expiry::{ExpireProgress, Garbage};
-pub use item::{Encoding, Item, Kind, Str};
+pub use item::{Encoding, Item, Kind};
 pub use key::{Hasher, Key, Slot};
+pub use value::Str;
 
 use std::ops::Range;
 
@@ -326,5 +329,86 @@ impl Shard {
     /// The keys that were removed since the last call because their time was over, oldest first.
     pub fn take_expired(&mut self) -> std::vec::Drain<'_, Expired> {
         self.expired.drain(..)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shard() -> Shard {
+        let mut shard = Shard::new(2, Hasher::from_seed(1), 1);
+        shard.now_ms = 5_000_000;
+        shard
+    }
+
+    #[test]
+    fn reads_are_counted_and_expire_lazily() {
+        let mut shard = shard();
+        shard.record_expired = true;
+        let key = shard.key(b"a");
+        assert!(!shard.set_string(0, &key, Str::Int(1), ExpiryPolicy::At(5_000_010)));
+        assert!(shard.lookup_read(0, &key).is_some());
+        shard.now_ms += 10;
+        assert!(shard.lookup_read(0, &key).is_some(), "it lives in the millisecond it names");
+        shard.now_ms += 1;
+        assert!(shard.peek(0, &key).is_none());
+        assert_eq!(shard.dbs[0].len(), 1, "peeking changes nothing");
+        assert!(shard.lookup_read(0, &key).is_none());
+        assert!(shard.lookup_write(0, &key).is_none());
+        assert_eq!(shard.stats, KeyspaceStats { hits: 2, misses: 1, expired_keys: 1 });
+        assert_eq!(shard.dbs[0].len(), 0);
+        let expired: Vec<Expired> = shard.take_expired().collect();
+        assert!(matches!(&expired[..], [Expired { db: 0, item }] if item.key() == b"a"));
+    }
+
+    #[test]
+    fn setting_an_expired_key_expires_it_first() {
+        let mut shard = shard();
+        let key = shard.key(b"a");
+        shard.set_string(0, &key, Str::Int(1), ExpiryPolicy::At(1));
+        assert!(!shard.set_string(0, &key, Str::Int(2), ExpiryPolicy::Keep), "it was gone");
+        assert_eq!(shard.stats.expired_keys, 1);
+        assert_eq!(shard.lookup_read(0, &key).and_then(Item::expire_at_ms), None);
+    }
+
+    #[test]
+    fn the_access_clock_follows_reads_unless_told_not_to() {
+        let mut shard = shard();
+        let key = shard.key(b"a");
+        shard.set_string(0, &key, Str::Int(1), ExpiryPolicy::Clear);
+        shard.now_ms += 7_900;
+        shard.touch = false;
+        shard.lookup_read(0, &key);
+        let idle = |shard: &Shard| shard.idle_seconds(shard.peek(0, &shard.key(b"a")).unwrap());
+        assert_eq!(idle(&shard), 7);
+        shard.touch = true;
+        shard.lookup_read(0, &key);
+        assert_eq!(idle(&shard), 0);
+    }
+
+    #[test]
+    fn items_move_between_shards_and_databases() {
+        let (mut from, mut to) = (shard(), shard());
+        let key = from.key(b"a");
+        from.set_string(0, &key, Str::Bytes(b"value"), ExpiryPolicy::At(9_000_000));
+        let item = from.take(0, &key).unwrap();
+        assert_eq!((from.dbs[0].len(), from.dbs[0].volatile_len()), (0, 0));
+        assert!(to.put(0, &key, item).is_none());
+        to.swap_dbs(0, 1);
+        assert!(to.peek(0, &key).is_none());
+        assert_eq!(to.peek(1, &key).map(Item::str), Some(Str::Bytes(b"value")));
+        assert_eq!((to.dbs[1].len(), to.dbs[1].volatile_len()), (1, 1));
+    }
+
+    #[test]
+    fn random_passes_over_what_is_expired() {
+        let mut shard = shard();
+        assert!(shard.random(0).is_none());
+        for (name, at) in [(b"a", 1), (b"b", i64::MAX)] {
+            let key = shard.key(name);
+            shard.set_string(0, &key, Str::Int(1), ExpiryPolicy::At(at));
+        }
+        assert_eq!(shard.random(0).map(Item::key), Some(&b"b"[..]));
     }
 }

@@ -1,6 +1,6 @@
-//! The block sizes that allocators such as mimalloc and jemalloc hand out anyway: every multiple of 8 bytes
-//! up to 64, then four sizes per doubling. Asking for exactly these wastes nothing and makes blocks of nearly
-//! the same content interchangeable.
+//! The block sizes that mimalloc hands out anyway if its minimal alignment is 8 bytes: every multiple of 8 up to
+//! 64, then four sizes per doubling. Asking for exactly these wastes nothing and makes blocks of nearly the
+//! same content interchangeable.
 
 /// The smallest class of at least `words` 8-byte words.
 #[inline]

@@ -26,6 +26,7 @@ use std::ptr::{self, NonNull};
 use super::Budget;
 use super::item::Item;
 use super::key::{Hasher, Key};
+use super::leaf::{Place, common_capacity, is_sparse, max_load, roomy, shift_in, slack};
 use super::size_class;
 use crate::base::rng::Rng;
 
@@ -35,8 +36,6 @@ const SPLIT_AT: usize = if cfg!(test) { 48 } else { 2048 };
 const MERGE_BELOW: usize = SPLIT_AT / 4;
 /// Depth at which the tag ends with the last bit of the hash: such leaves are not split.
 const MAX_DEPTH: u32 = 12;
-/// Places up to which a leaf is a sorted list.
-const TINY: usize = 8;
 const FANOUT: usize = 16;
 const TAG_SHIFT: u32 = 48;
 /// How far ahead of a walk items are asked for.
@@ -44,8 +43,6 @@ const PREFETCH_AHEAD: usize = 8;
 
 /// A position in the order of hashes: the upper 48 bits of a hash, the lower 16 bits are zero.
 pub(super) type HashPosition = u64;
-
-type Place = Option<Item>;
 
 /// One slot's keys. See the module.
 #[repr(C)]
@@ -271,6 +268,16 @@ impl Table {
         self.len += 1;
     }
 
+    /// Makes a leaf as roomy as its neighbours are, whose average length this is, unless it has far fewer items.
+    /// If tables of similar length leave a size class together, the allocator gets whole pages back.
+    #[inline(never)]
+    pub(super) fn keep_up(&mut self, average: usize) {
+        let capacity = common_capacity(average);
+        if self.homes != 0 && self.capacity() < capacity && !is_sparse(self.len(), capacity) {
+            self.resize(capacity);
+        }
+    }
+
     /// Moves a leaf into an array of this many places, or of more if the entries crowd at its end.
     fn resize(&mut self, capacity: usize) {
         let new = Table::lay_out(self.places().iter().flatten(), capacity);
@@ -388,7 +395,7 @@ impl Table {
             if self.len() < MERGE_BELOW {
                 self.merge();
             }
-        } else if self.len() * 2 < self.capacity() {
+        } else if is_sparse(self.len(), self.capacity()) {
             if self.len == 0 {
                 self.forget_items();
             } else if roomy(self.len()) < self.capacity() {
@@ -552,7 +559,7 @@ impl Table {
         if places.is_empty() {
             return None;
         }
-        // Leaves are at least half full, or nearly so: more tries are very rarely needed.
+        // Leaves are at least a third full: more tries are very rarely needed.
         (0..64)
             .find_map(|_| places[rng.below(places.len())].as_ref())
             .or_else(|| places.iter().flatten().next())
@@ -603,7 +610,7 @@ struct Leaf {
 
 impl Leaf {
     fn new(capacity: usize) -> Leaf {
-        let slack = if capacity <= TINY { capacity - 1 } else { (capacity / 16).max(2) };
+        let slack = slack(capacity);
         // Only a table of maximal depth, whose keys have 48 hash bits in common, could come near.
         assert!(capacity - slack <= usize::from(u16::MAX), "a table of equal hashes is full");
         let layout = leaf_layout(capacity);
@@ -659,30 +666,6 @@ impl Drop for Leaf {
 
 fn leaf_layout(capacity: usize) -> Layout {
     Layout::array::<Place>(capacity).expect("leaves are small")
-}
-
-/// Entries that an array may hold.
-#[inline]
-fn max_load(capacity: usize) -> usize {
-    if capacity <= TINY { capacity } else { capacity - capacity / 8 }
-}
-
-/// A capacity that leaves some room beyond so many entries.
-fn roomy(len: usize) -> usize {
-    size_class::words(if len < TINY { len } else { len + len / 4 })
-}
-
-/// Inserts at a place by shifting what stands there up to the next gap; gives the item back if there is none.
-#[inline]
-fn shift_in(places: &mut [Place], at: usize, item: Item) -> Result<(), Item> {
-    let Some(gap) = places.get(at..).and_then(|rest| rest.iter().position(Option::is_none)) else {
-        return Err(item);
-    };
-    let shifted = &mut places[at..=at + gap];
-    shifted.rotate_right(1);
-    let place = shifted[0].replace(item);
-    debug_assert!(place.is_none());
-    Ok(())
 }
 
 #[inline]
