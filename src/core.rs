@@ -76,7 +76,12 @@ impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
         let upkeep_left = self.state.upkeep();
         self.send_messages();
         self.state.flush(&mut self.io);
-        upkeep_left || !self.state.runnable.is_empty() || self.mailbox.has_mail() || self.has_unsent()
+        self.state.end_turn();
+        upkeep_left
+            || !self.state.runnable.is_empty()
+            || !self.state.next_turn.is_empty()
+            || self.mailbox.has_mail()
+            || self.has_unsent()
     }
 
     /// Sends every outbox as one batch. One that does not fit stays and grows until there is room.

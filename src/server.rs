@@ -25,9 +25,6 @@ use crate::runtime::ring::{Doorbells, RingIo};
 use crate::shard::Hasher;
 use crate::shared::Shared;
 
-/// Descriptors that the server needs besides those of its clients (Redis' reserve).
-const RESERVED_FILES: u64 = 32;
-
 /// Runs a server with this configuration until it is told to stop. `warnings` are logged at the start.
 pub fn run(mut config: Config, warnings: &[String]) -> ExitCode {
     let log = match Log::open(&config.logfile, config.loglevel) {
@@ -89,10 +86,9 @@ fn choose_cpus(config: &mut Config, log: &Log) -> Result<Vec<usize>, String> {
 
 /// Lowers `maxclients` to what the limit on open files allows.
 fn bound_maxclients(config: &mut Config, log: &Log) {
-    let wanted = u64::from(config.maxclients) + RESERVED_FILES + 4 * u64::from(config.shards);
-    let limit = cpu::raise_open_files_limit(wanted);
-    if limit < wanted {
-        let possible = limit.saturating_sub(RESERVED_FILES + 4 * u64::from(config.shards)).max(1) as u32;
+    let limit = cpu::raise_open_files_limit(config.open_files_needed());
+    let possible = config.maxclients_within(limit);
+    if possible < config.maxclients {
         log.warning(format_args!(
             "Current maximum open files is {limit}. maxclients has been reduced to {possible} to compensate for low ulimit. \
              If you need higher maxclients increase 'ulimit -n'."

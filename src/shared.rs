@@ -1,15 +1,21 @@
 //! The little that all cores share: the configuration, counters that are touched once per connection, and the logs that
 //! operators read. Keys, clients and statistics belong to one core each.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::Config;
 use crate::observe::latency::LatencyMonitor;
 use crate::observe::log::Log;
 use crate::observe::slowlog::SlowLog;
 use crate::route::ShardMap;
+use crate::runtime::alloc;
 use crate::runtime::io::CoreId;
+
+/// Locks what is shared. A panic ends the process, so a poisoned lock is not seen outside of tests.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The configuration with a version, so that a core notices a change by one load per turn.
 #[derive(Debug)]
@@ -32,7 +38,7 @@ impl ConfigCell {
 
     /// The configuration and its version.
     pub fn current(&self) -> (Arc<Config>, u64) {
-        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = lock(&self.current);
         (Arc::clone(&current), self.version())
     }
 
@@ -41,7 +47,7 @@ impl ConfigCell {
     /// # Errors
     /// Those of `change`, and then nothing is replaced.
     pub fn update<E>(&self, change: impl FnOnce(&Config) -> Result<Config, E>) -> Result<(), E> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = lock(&self.current);
         *current = Arc::new(change(&current)?);
         self.version.fetch_add(1, Ordering::Release);
         Ok(())
@@ -73,6 +79,12 @@ pub struct Shared {
     pub run_id: String,
     /// When the server started, Unix microseconds.
     pub started_us: i64,
+    /// Bytes allocated before the first client came.
+    pub startup_bytes: usize,
+    /// The most bytes ever seen allocated.
+    pub peak_bytes: AtomicUsize,
+    /// 40 hexadecimal digits that name the data set's history (`master_replid`).
+    pub replication_id: Mutex<String>,
     /// The program's path.
     pub executable: String,
 }
@@ -82,6 +94,7 @@ impl Shared {
     pub fn new(map: ShardMap, config: Config, log: Log, run_id: String, started_us: i64) -> Shared {
         let executable =
             std::env::current_exe().map_or_else(|_| String::new(), |path| path.display().to_string());
+        let replication_id = Mutex::new(run_id.chars().rev().collect());
         Shared {
             map,
             config: ConfigCell::new(config),
@@ -94,6 +107,9 @@ impl Shared {
             log,
             run_id,
             started_us,
+            startup_bytes: alloc::allocated_bytes(),
+            peak_bytes: AtomicUsize::new(0),
+            replication_id,
             executable,
         }
     }
@@ -104,6 +120,12 @@ impl Shared {
         let least = self.map.all().min_by_key(|&core| (load(core), core != here)).expect("there is a core");
         self.connections[least.index()].fetch_add(1, Ordering::Relaxed);
         least
+    }
+
+    /// Takes note of how much is allocated now. Returns that and the most that was ever seen, in bytes.
+    pub fn note_memory(&self) -> (usize, usize) {
+        let now = alloc::allocated_bytes();
+        (now, self.peak_bytes.fetch_max(now, Ordering::Relaxed).max(now))
     }
 
     /// Counts a client as served unless `max` of them are. Of two that come at the same time on different cores, one is

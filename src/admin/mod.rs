@@ -3,11 +3,33 @@
 
 pub mod client;
 pub mod clients;
+mod command;
+mod config;
 pub mod connection;
+mod debug;
+mod info;
+mod latency;
+mod memory;
 pub mod monitor;
 pub mod pause;
 pub mod query;
 pub mod redact;
+mod server;
+mod slowlog;
+
+pub use command::{
+    command, command_count, command_docs, command_getkeys, command_getkeysandflags, command_info,
+    command_list, help,
+};
+pub use config::{config_get, config_resetstat, config_rewrite, config_set};
+pub use debug::debug;
+pub use info::info;
+pub use latency::{
+    latency_doctor, latency_graph, latency_histogram, latency_history, latency_latest, latency_reset,
+};
+pub use memory::{memory_doctor, memory_malloc_stats, memory_purge, memory_stats};
+pub use server::{lolwut, shutdown, time};
+pub use slowlog::{slowlog_get, slowlog_len, slowlog_reset};
 
 use crate::command::lookup::Command;
 use crate::core::state::CoreState;

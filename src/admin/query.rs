@@ -1,8 +1,9 @@
 //! What one core answers when another asks.
 
-use crate::admin::{clients, pause};
+use crate::admin::{clients, debug, pause};
 use crate::core::state::{CoreState, Pause};
 use crate::route::message::{Answer, Query};
+use crate::runtime::alloc;
 use crate::runtime::io::CoreId;
 
 /// Answers a question of `from`, or follows its order.
@@ -27,14 +28,20 @@ pub fn answer(core: &mut CoreState, from: CoreId, query: Query) -> Answer {
         Query::Stats => Answer::Stats(Box::new(core.stats_now())),
         Query::ResetStats => {
             core.stats.reset();
+            core.rates = Default::default();
             core.shard.stats = Default::default();
             core.workbench.stats = Default::default();
             Answer::Done
         }
-        Query::SetActiveExpiry(on) => {
-            core.shard.active_expiry = on;
+        Query::ApplyConfig => {
+            core.refresh_config();
             Answer::Done
         }
+        Query::Purge => {
+            alloc::purge();
+            Answer::Done
+        }
+        Query::Debug { db, args } => Answer::Debug(debug::on_core(core, usize::from(db), &args.slices())),
         Query::Monitors(count) => {
             core.monitors[from.index()] = count;
             core.monitored = core.monitors.iter().any(|&count| count > 0);

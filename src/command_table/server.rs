@@ -1,7 +1,7 @@
 //! The commands about the server.
 
 use super::words::*;
-use crate::admin::monitor;
+use crate::admin::{self, monitor};
 use crate::execute::keys;
 
 pub(super) static ROWS: &[Entry] = &[
@@ -16,6 +16,7 @@ pub(super) static ROWS: &[Entry] = &[
             )
             .tips(&["nondeterministic_output_order"]),
     )
+    .session(admin::command)
     .subcommands(COMMAND),
     Entry::new(Spec::new("config", -2, Group::Server).docs(
         "Container of the commands about the server's configuration.",
@@ -41,6 +42,7 @@ pub(super) static ROWS: &[Entry] = &[
                 "Depends on subcommand.",
             ),
     )
+    .session(admin::debug)
     .unlisted(DEBUG),
     Entry::new(
         Spec::new("flushall", -1, Group::Server)
@@ -88,7 +90,8 @@ pub(super) static ROWS: &[Entry] = &[
             .syntax("[section [section ...]]")
             .history(&[("7.0.0", "Added support for taking multiple section arguments.")])
             .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
-    ),
+    )
+    .session(admin::info),
     Entry::new(Spec::new("latency", -2, Group::Server).docs(
         "Container of the commands about latency.",
         "2.8.13",
@@ -100,7 +103,8 @@ pub(super) static ROWS: &[Entry] = &[
             .flags(&[READONLY, FAST])
             .docs("Draws a picture and tells the version.", "5.0.0", "")
             .syntax("[VERSION version]"),
-    ),
+    )
+    .session(admin::lolwut),
     Entry::new(Spec::new("memory", -2, Group::Server).docs(
         "Container of the commands about memory.",
         "4.0.0",
@@ -123,7 +127,8 @@ pub(super) static ROWS: &[Entry] = &[
             )
             .syntax("save-selector: [NOSAVE | SAVE] [NOW@7.0.0] [FORCE@7.0.0] [ABORT@7.0.0]")
             .history(&[("7.0.0", "Added the `NOW`, `FORCE` and `ABORT` modifiers.")]),
-    ),
+    )
+    .session(admin::shutdown),
     Entry::new(Spec::new("slowlog", -2, Group::Server).docs(
         "Container of the commands about the slow log.",
         "2.2.12",
@@ -150,7 +155,8 @@ pub(super) static ROWS: &[Entry] = &[
             .flags(&[LOADING, STALE, FAST])
             .docs("Tells the server's time.", "2.6.0", "O(1)")
             .tips(&["nondeterministic_output"]),
-    ),
+    )
+    .session(admin::time),
 ];
 
 static COMMAND: &[Entry] = &[
@@ -159,7 +165,8 @@ static COMMAND: &[Entry] = &[
             .flags(&[LOADING, STALE])
             .categories(Categories::CONNECTION)
             .docs("Counts the commands.", "2.8.13", "O(1)"),
-    ),
+    )
+    .session(admin::command_count),
     Entry::new(
         Spec::new("docs", -2, Group::Server)
             .flags(&[LOADING, STALE])
@@ -171,7 +178,8 @@ static COMMAND: &[Entry] = &[
             )
             .syntax("[command-name [command-name ...]]")
             .tips(&["nondeterministic_output_order"]),
-    ),
+    )
+    .session(admin::command_docs),
     Entry::new(
         Spec::new("getkeys", -3, Group::Server)
             .flags(&[LOADING, STALE])
@@ -182,7 +190,8 @@ static COMMAND: &[Entry] = &[
                 "O(N) where N is the number of arguments to the command",
             )
             .syntax("command [arg [arg ...]]"),
-    ),
+    )
+    .session(admin::command_getkeys),
     Entry::new(
         Spec::new("getkeysandflags", -3, Group::Server)
             .flags(&[LOADING, STALE])
@@ -193,7 +202,8 @@ static COMMAND: &[Entry] = &[
                 "O(N) where N is the number of arguments to the command",
             )
             .syntax("command [arg [arg ...]]"),
-    ),
+    )
+    .session(admin::command_getkeysandflags),
     Entry::new(
         Spec::new("info", -2, Group::Server)
             .flags(&[LOADING, STALE])
@@ -206,7 +216,8 @@ static COMMAND: &[Entry] = &[
             .syntax("[command-name [command-name ...]]")
             .history(&[("7.0.0", "Allowed to be called with no argument to get info on all commands.")])
             .tips(&["nondeterministic_output_order"]),
-    ),
+    )
+    .session(admin::command_info),
     Entry::new(
         Spec::new("list", -2, Group::Server)
             .flags(&[LOADING, STALE])
@@ -218,14 +229,16 @@ static COMMAND: &[Entry] = &[
             )
             .syntax("[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]")
             .tips(&["nondeterministic_output_order"]),
-    ),
+    )
+    .session(admin::command_list),
     Entry::new(
         Spec::new("help", 2, Group::Server).flags(&[LOADING, STALE]).categories(Categories::CONNECTION).docs(
             "Lists the subcommands.",
             "5.0.0",
             "O(1)",
         ),
-    ),
+    )
+    .session(admin::help),
 ];
 
 static CONFIG: &[Entry] = &[
@@ -239,19 +252,22 @@ static CONFIG: &[Entry] = &[
             )
             .syntax("parameter [parameter ...]")
             .history(&[("7.0.0", "Added the ability to pass multiple pattern parameters in one call")]),
-    ),
+    )
+    .session(admin::config_get),
     Entry::new(
         Spec::new("resetstat", 2, Group::Server)
             .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
             .docs("Sets the counters that INFO shows back to zero.", "2.0.0", "O(1)")
             .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
-    ),
+    )
+    .session(admin::config_resetstat),
     Entry::new(
         Spec::new("rewrite", 2, Group::Server)
             .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
             .docs("Writes the configuration in effect to the configuration file.", "2.8.0", "O(1)")
             .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
-    ),
+    )
+    .session(admin::config_rewrite),
     Entry::new(
         Spec::new("set", -4, Group::Server)
             .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
@@ -263,12 +279,14 @@ static CONFIG: &[Entry] = &[
             .syntax("parameter value data: [parameter value ...]")
             .history(&[("7.0.0", "Added the ability to set multiple parameters in one call.")])
             .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
-    ),
+    )
+    .session(admin::config_set),
     Entry::new(Spec::new("help", 2, Group::Server).flags(&[LOADING, STALE]).docs(
         "Lists the subcommands.",
         "5.0.0",
         "O(1)",
-    )),
+    ))
+    .session(admin::help),
 ];
 
 static LATENCY: &[Entry] = &[
@@ -277,14 +295,16 @@ static LATENCY: &[Entry] = &[
             .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
             .docs("Explains the latency seen so far in prose.", "2.8.13", "O(1)")
             .tips(&["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"]),
-    ),
+    )
+    .session(admin::latency_doctor),
     Entry::new(
         Spec::new("graph", 3, Group::Server)
             .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
             .docs("Draws an event's latency as text.", "2.8.13", "O(1)")
             .syntax("event")
             .tips(&["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"]),
-    ),
+    )
+    .session(admin::latency_graph),
     Entry::new(
         Spec::new("histogram", -2, Group::Server)
             .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
@@ -295,32 +315,37 @@ static LATENCY: &[Entry] = &[
             )
             .syntax("[command [command ...]]")
             .tips(&["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"]),
-    ),
+    )
+    .session(admin::latency_histogram),
     Entry::new(
         Spec::new("history", 3, Group::Server)
             .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
             .docs("Lists an event's samples, each with its time.", "2.8.13", "O(1)")
             .syntax("event")
             .tips(&["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"]),
-    ),
+    )
+    .session(admin::latency_history),
     Entry::new(
         Spec::new("latest", 2, Group::Server)
             .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
             .docs("Shows the newest sample of each event.", "2.8.13", "O(1)")
             .tips(&["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"]),
-    ),
+    )
+    .session(admin::latency_latest),
     Entry::new(
         Spec::new("reset", -2, Group::Server)
             .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
             .docs("Forgets the samples of all events or those named.", "2.8.13", "O(1)")
             .syntax("[event [event ...]]")
             .tips(&["request_policy:all_nodes", "response_policy:agg_sum"]),
-    ),
+    )
+    .session(admin::latency_reset),
     Entry::new(Spec::new("help", 2, Group::Server).flags(&[LOADING, STALE]).docs(
         "Lists the subcommands.",
         "2.8.13",
         "O(1)",
-    )),
+    ))
+    .session(admin::help),
 ];
 
 static MEMORY: &[Entry] = &[
@@ -328,7 +353,8 @@ static MEMORY: &[Entry] = &[
         Spec::new("doctor", 2, Group::Server)
             .docs("Looks for problems with memory and reports them in prose.", "4.0.0", "O(1)")
             .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
-    ),
+    )
+    .session(admin::memory_doctor),
     Entry::new(
         Spec::new("malloc-stats", 2, Group::Server)
             .docs(
@@ -337,7 +363,8 @@ static MEMORY: &[Entry] = &[
                 "Depends on how much memory is allocated, could be slow",
             )
             .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
-    ),
+    )
+    .session(admin::memory_malloc_stats),
     Entry::new(
         Spec::new("purge", 2, Group::Server)
             .docs(
@@ -346,14 +373,16 @@ static MEMORY: &[Entry] = &[
                 "Depends on how much memory is allocated, could be slow",
             )
             .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
-    ),
+    )
+    .session(admin::memory_purge),
     Entry::new(
         Spec::new("stats", 2, Group::Server).docs("Shows where memory goes.", "4.0.0", "O(1)").tips(&[
             "nondeterministic_output",
             "request_policy:all_shards",
             "response_policy:special",
         ]),
-    ),
+    )
+    .session(admin::memory_stats),
     Entry::new(
         Spec::new("usage", -3, Group::Server)
             .flags(&[READONLY])
@@ -371,7 +400,8 @@ static MEMORY: &[Entry] = &[
         "Lists the subcommands.",
         "4.0.0",
         "O(1)",
-    )),
+    ))
+    .session(admin::help),
 ];
 
 static SLOWLOG: &[Entry] = &[
@@ -382,37 +412,44 @@ static SLOWLOG: &[Entry] = &[
             .syntax("[count]")
             .history(&[("4.0.0", "Added client IP address, port and name to the reply.")])
             .tips(&["request_policy:all_nodes", "nondeterministic_output"]),
-    ),
+    )
+    .session(admin::slowlog_get),
     Entry::new(
         Spec::new("len", 2, Group::Server)
             .flags(&[ADMIN, LOADING, STALE])
             .docs("Counts the entries.", "2.2.12", "O(1)")
             .tips(&["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"]),
-    ),
+    )
+    .session(admin::slowlog_len),
     Entry::new(
         Spec::new("reset", 2, Group::Server)
             .flags(&[ADMIN, LOADING, STALE])
             .docs("Removes all entries.", "2.2.12", "O(N) where N is the number of entries in the slowlog")
             .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
-    ),
+    )
+    .session(admin::slowlog_reset),
     Entry::new(Spec::new("help", 2, Group::Server).flags(&[LOADING, STALE]).docs(
         "Lists the subcommands.",
         "6.2.0",
         "O(1)",
-    )),
+    ))
+    .session(admin::help),
 ];
 
 static DEBUG: &[(&str, &str)] = &[
-    ("dict-resizing <0 | 1>", "Allows the tables of keys to grow and shrink, or forbids it."),
+    ("change-repl-id", "Gives the data set's history another name."),
     ("digest", "Shows a digest of the data set."),
     ("digest-value key [key ...]", "Shows digests of the values of the keys."),
     ("error message", "Answers with the message as an error."),
-    ("htstats db [FULL]", "Shows how the table of a database's keys is filled."),
+    ("htstats db [FULL]", "Shows how the tables of a database's keys are filled."),
     ("log message", "Writes the message to the server's log."),
     ("object key", "Shows how the key's value is held."),
     ("pause-cron <0 | 1>", "Stops the periodic work, or lets it go on."),
     ("populate count [prefix] [size/integer]", "Creates that many keys with strings."),
     ("protocol type", "Answers with a sample of a reply type."),
+    ("quicklist-packed-threshold size", "Accepted without effect: lists have no such threshold."),
+    ("replybuffer option value", "Accepted without effect: reply buffers have no fixed size."),
+    ("sdslen key", "Shows the lengths of a key and its string."),
     ("set-active-expire <0 | 1>", "Stops removing expired keys that nobody asks for, or lets it go on."),
     ("sleep seconds/double", "Does nothing for that long, on every core."),
 ];

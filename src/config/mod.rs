@@ -194,6 +194,22 @@ impl Config {
         config
     }
 
+    /// Descriptors that a server with this configuration may need: those of its clients, and what each core and the
+    /// process have open (Redis's reserve is 32 too).
+    pub fn open_files_needed(&self) -> u64 {
+        u64::from(self.maxclients) + self.reserved_files()
+    }
+
+    /// The most of `maxclients` that can be served with so many descriptors.
+    pub fn maxclients_within(&self, open_files: u64) -> u32 {
+        let possible = open_files.saturating_sub(self.reserved_files()).clamp(1, u64::from(u32::MAX)) as u32;
+        possible.min(self.maxclients)
+    }
+
+    fn reserved_files(&self) -> u64 {
+        32 + 4 * u64::from(self.shards)
+    }
+
     /// Brings values into the bounds that are wider in their rows: Redis takes any `hz` and caps it.
     fn settle(&mut self) {
         self.hz = self.hz.clamp(1, 500);

@@ -110,6 +110,7 @@ impl CoreState {
     }
 
     fn on_sent(&mut self, conn: ConnId, buffer: Vec<u8>, result: Result<(), i32>) {
+        self.stats.writes += 1;
         self.stats.net_output_bytes += buffer.len() as u64;
         if let Some(client) = self.clients.get_mut(conn) {
             client.sent_bytes += buffer.len() as u64;

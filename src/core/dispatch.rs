@@ -20,6 +20,7 @@ use crate::protocol::resp::{Limits, ManyArgs, Parsed, Parser, Reply, whole_array
 use crate::route::message::{Access, Args, Call, Message, OwnedArgs, ReplyTo};
 use crate::runtime::io::{ConnId, CoreId};
 use crate::shard::{Cursor, Key};
+use crate::shared::lock;
 
 /// Unparsed input of a client that cannot run at the moment, beyond which it is not read from, in bytes.
 const INPUT_PAUSE_BYTES: usize = 1 << 20;
@@ -33,6 +34,10 @@ const OUTBOX_MAX_BYTES: usize = 16 << 20;
 /// Commands that a monitoring client may not run, because `CLIENT PAUSE` does not hold it back.
 const KEYSPACE: Flags = Flags::READONLY.union(Flags::WRITE).union(Flags::MAY_REPLICATE);
 const MONITOR_ON_KEYS: Error = Error::text("ERR Replica can't interact with the keyspace");
+const DEBUG_NOT_ALLOWED: Error = Error::text(
+    "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local \
+     connection, otherwise you need to set this option in the configuration file, and then restart the server.",
+);
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +67,7 @@ pub(super) type Keys<'a> = SmallVec<[(usize, Key<'a>); 4]>;
 impl CoreState {
     /// Bytes have come in.
     pub fn on_received(&mut self, conn: ConnId, data: &[u8]) {
+        self.stats.reads += 1;
         self.stats.net_input_bytes += data.len() as u64;
         let now_ms = self.now_ms();
         let Some(client) = self.clients.get_mut(conn) else { return };
@@ -558,40 +564,36 @@ impl CoreState {
         if client.row.gaps() > 0 {
             return wait_for_replies(client);
         }
+        if command.flags.contains(Flags::PROTECTED)
+            && !self.config.enable_debug_command.permits(client.is_local)
+        {
+            return self.reject(conn, Some(command), &DEBUG_NOT_ALLOWED);
+        }
         client.running = Running::new(args);
         let resp = client.session.resp;
         let mut out = self.spare_buffer();
         let mut cx = Cx { core: self, conn, command, args, reply: Reply::new(&mut out, resp) };
         let result = handler(&mut cx);
-        let error = self.finish_session(conn, args, out, result);
+        if let Ok(Flow::Ask(query, then)) = result {
+            if let Some(client) = self.clients.get_mut(conn) {
+                client.waiting = Waiting::Ask;
+            }
+            self.ask(conn, args, &query, then);
+            self.recycle_buffer(out);
+            return Next::Taken;
+        }
+        let error = result.err();
+        self.finish_session(conn, out, error.as_ref());
         self.account(command, args, Some(conn), error.as_ref());
         Next::Taken
     }
 
-    /// Takes over what a session handler has written and decided.
-    pub(super) fn finish_session(
-        &mut self,
-        conn: ConnId,
-        args: &[&[u8]],
-        mut out: Vec<u8>,
-        result: Result<Flow, Error>,
-    ) -> Option<Error> {
-        let error = match result {
-            Ok(Flow::Done) => None,
-            Ok(Flow::Ask(query, then)) => {
-                if let Some(client) = self.clients.get_mut(conn) {
-                    client.waiting = Waiting::Ask;
-                }
-                self.ask(conn, args, &query, then);
-                self.recycle_buffer(out);
-                return None;
-            }
-            Err(error) => {
-                out.clear();
-                Reply::new(&mut out, Default::default()).error(&error);
-                Some(error)
-            }
-        };
+    /// Hands a session handler's reply to its client; an error takes the place of what was written.
+    pub(super) fn finish_session(&mut self, conn: ConnId, mut out: Vec<u8>, error: Option<&Error>) {
+        if let Some(error) = error {
+            out.clear();
+            Reply::new(&mut out, Default::default()).error(error);
+        }
         if let Some(client) = self.clients.get_mut(conn) {
             client.running = Running::default();
             if client.session.reply_mode == ReplyMode::On {
@@ -602,7 +604,6 @@ impl CoreState {
         }
         self.finish_muted(conn);
         self.recycle_buffer(out);
-        error
     }
 
     /// Moves `CLIENT REPLY SKIP` on by one command.
@@ -645,14 +646,19 @@ impl CoreState {
                 (client.peer.clone(), client.session.name.clone())
             });
             let max_len = self.config.slowlog_max_len as usize;
-            let mut slowlog = self.shared.slowlog.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let args = admin::redact::redacted(command, args);
-            slowlog.push(self.now_us / 1_000_000, duration_ns / 1000, &args, peer, name, max_len);
+            lock(&self.shared.slowlog).push(
+                self.now_us / 1_000_000,
+                duration_ns / 1000,
+                &args,
+                peer,
+                name,
+                max_len,
+            );
         }
         if duration_ns >= self.hot.latency_event_ns {
             let event = if command.flags.contains(Flags::FAST) { "fast-command" } else { "command" };
-            let mut latency = self.shared.latency.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            latency.record(event, self.now_us / 1_000_000, duration_ns / 1_000_000);
+            lock(&self.shared.latency).record(event, self.now_us / 1_000_000, duration_ns / 1_000_000);
         }
     }
 

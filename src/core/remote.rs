@@ -225,7 +225,10 @@ impl CoreState {
             reply: Reply::new(&mut out, resp),
         };
         let result = (asking.then)(&mut cx, answers);
-        self.finish_session(asking.conn, &args, out, result.map(|()| admin::Flow::Done));
+        self.finish_session(asking.conn, out, result.as_ref().err());
+        // The whole conversation is the command's duration.
+        self.last_ticks = asking.started_ticks;
+        self.account(command, &args, Some(asking.conn), result.as_ref().err());
         self.runnable.push_back(asking.conn);
     }
 }

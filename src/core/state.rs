@@ -14,10 +14,12 @@ use crate::config::Config;
 use crate::core::upkeep::Schedule;
 use crate::net::client::Client;
 use crate::net::clients::Clients;
-use crate::observe::stats::{DbFigures, Stats};
+use crate::observe::rates::Rates;
+use crate::observe::stats::{CoreFigures, DbFigures, Stats};
 use crate::protocol::resp::Parser;
 use crate::route::ShardMap;
 use crate::route::message::{Answer, Batch, Call, Message, OwnedArgs, Query, ReplyTo, TxnId};
+use crate::runtime::cpu;
 use crate::runtime::io::{Clock, ConnId, CoreId, Socket};
 use crate::shard::{Hasher, Lfu, Shard};
 use crate::shared::Shared;
@@ -74,6 +76,8 @@ pub struct Asking {
     pub args: OwnedArgs,
     /// By core.
     pub answers: Vec<Option<Answer>>,
+    /// When the command began, in the clock's ticks.
+    pub started_ticks: u64,
     /// Writes the reply.
     pub then: fn(&mut admin::Cx<'_>, Vec<Answer>) -> Result<(), crate::protocol::Error>,
 }
@@ -141,6 +145,8 @@ pub struct CoreState {
     pub hot: Hot,
     /// Counters.
     pub stats: Stats,
+    /// How fast some of them grow.
+    pub rates: Rates,
     /// All commands.
     pub lookup: &'static Lookup,
     /// The clock.
@@ -161,6 +167,8 @@ pub struct CoreState {
     pub outboxes: Vec<Batch>,
     /// Messages of this core to itself.
     pub to_self: VecDeque<Message>,
+    /// Messages of this core to itself that wait for the next turn.
+    pub next_turn: Vec<Message>,
     /// Clients that may have something to send.
     pub dirty: Vec<ConnId>,
     /// Clients whose requests may go on.
@@ -169,6 +177,8 @@ pub struct CoreState {
     pub orders: Vec<Order>,
     /// `CLIENT PAUSE`, if in force.
     pub pause: Option<Pause>,
+    /// Work that nobody asks for rests (`DEBUG PAUSE-CRON`).
+    pub upkeep_paused: bool,
     /// Clients in `MONITOR`, by core.
     pub monitors: Vec<usize>,
     /// Whether there is any.
@@ -176,6 +186,7 @@ pub struct CoreState {
     /// For frames that arrive complete.
     pub(super) parser: Parser,
     pub(super) schedule: Schedule,
+    turn_ticks: u64,
     next_number: u64,
     config_version: u64,
     spare_buffers: Vec<Vec<u8>>,
@@ -204,6 +215,7 @@ impl CoreState {
             clients: Clients::default(),
             hot: Hot::new(&config),
             stats: Stats::new(lookup.all().len()),
+            rates: Rates::default(),
             lookup,
             now_us: clock.unix_us(),
             last_ticks: clock.ticks(),
@@ -214,14 +226,17 @@ impl CoreState {
             asks: AHashMap::new(),
             outboxes: (0..map.shards()).map(|_| Batch::default()).collect(),
             to_self: VecDeque::new(),
+            next_turn: Vec::new(),
             dirty: Vec::new(),
             runnable: VecDeque::new(),
             orders: Vec::new(),
             pause: None,
+            upkeep_paused: false,
             monitors: vec![0; map.shards()],
             monitored: false,
             parser: Parser::default(),
             schedule: Schedule::default(),
+            turn_ticks: 0,
             next_number: 0,
             config_version,
             spare_buffers: Vec::new(),
@@ -236,9 +251,17 @@ impl CoreState {
     pub fn begin_turn(&mut self) {
         self.stats.turns += 1;
         self.set_clock();
+        self.turn_ticks = self.last_ticks;
+        self.to_self.extend(self.next_turn.drain(..));
         if self.shared.config.version() != self.config_version {
             self.refresh_config();
         }
+    }
+
+    /// Counts the time that the turn took.
+    pub fn end_turn(&mut self) {
+        let ticks = self.clock.ticks().wrapping_sub(self.turn_ticks);
+        self.stats.busy_ns += self.clock.ticks_to_ns(ticks);
     }
 
     /// Reads the clock: keys expire by what it says until the next reading.
@@ -322,10 +345,23 @@ impl CoreState {
         let number = self.next_number();
         let Some(client) = self.clients.get(conn) else { return };
         let answers = self.map.all().map(|_| None).collect();
-        let asking = Asking { conn, client: client.id, args: OwnedArgs::new(args), answers, then };
+        let asking = Asking {
+            conn,
+            client: client.id,
+            args: OwnedArgs::new(args),
+            answers,
+            started_ticks: self.last_ticks,
+            then,
+        };
         self.asks.insert(number, asking);
         for core in self.map.all() {
-            self.send(core, Message::Ask { number, query: query.clone() });
+            let message = Message::Ask { number, query: query.clone() };
+            // What may take long here waits until the others, who shall work at the same time, have the question.
+            if core == self.core && matches!(query, Query::Debug { .. }) {
+                self.next_turn.push(message);
+            } else {
+                self.send(core, message);
+            }
         }
     }
 
@@ -341,10 +377,23 @@ impl CoreState {
             .shard
             .dbs
             .iter()
-            .map(|db| DbFigures { keys: db.len() as u64, expires: db.volatile_len() as u64 })
+            .map(|db| {
+                let (stale, ttl_ms) = db.estimate_ttl(self.now_ms(), &mut self.shard.rng.clone());
+                DbFigures {
+                    keys: db.len() as u64,
+                    expires: db.volatile_len() as u64,
+                    table_bytes: db.table_bytes() as u64,
+                    stale,
+                    ttl_ms,
+                }
+            })
             .collect();
-        stats.table_bytes = self.shard.dbs.iter().map(|db| db.table_bytes() as u64).sum();
         stats.lazyfree_pending = self.shard.garbage.len() as u64;
+        stats.commands_per_second = self.rates.commands.per_second();
+        stats.input_bytes_per_second = self.rates.input_bytes.per_second();
+        stats.output_bytes_per_second = self.rates.output_bytes.per_second();
+        stats.turns_per_second = self.rates.turns.per_second();
+        stats.busy_ns_per_second = self.rates.busy_ns.per_second();
         for client in self.clients.iter() {
             stats.clients += u64::from(!client.refused);
             stats.client_bytes += client.memory_bytes() as u64;
@@ -353,6 +402,14 @@ impl CoreState {
             stats.max_output_bytes = stats.max_output_bytes.max(client.output_bytes() as u64);
             stats.blocked_clients += u64::from(client.waiting == crate::net::client::Waiting::Paused);
         }
+        stats.cores = vec![CoreFigures {
+            clients: stats.clients,
+            keys: stats.dbs.iter().map(|db| db.keys).sum(),
+            commands: stats.commands_processed,
+            remote_commands: stats.remote_commands,
+            turns: stats.turns,
+            cpu_seconds: cpu::thread_cpu_seconds(),
+        }];
         stats
     }
 }

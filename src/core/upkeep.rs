@@ -2,6 +2,7 @@
 
 use crate::core::state::CoreState;
 use crate::shard::{Budget, ExpireProgress};
+use crate::shared::lock;
 
 /// Interval of time limits and the like, in milliseconds.
 const INTERVAL_MS: i64 = 100;
@@ -18,25 +19,66 @@ pub(crate) struct Schedule {
 impl CoreState {
     /// Does a bounded part of what is due; true if there is more to do right away.
     pub fn upkeep(&mut self) -> bool {
+        if self.upkeep_paused {
+            return false;
+        }
         let now_ms = self.now_ms();
         // A clock that was set back must not stop anything.
         if now_ms >= self.schedule.clients_due_ms || now_ms < self.schedule.clients_due_ms - 10 * INTERVAL_MS
         {
+            let elapsed_ms = now_ms - (self.schedule.clients_due_ms - INTERVAL_MS);
             self.schedule.clients_due_ms = now_ms + INTERVAL_MS;
+            self.sample(elapsed_ms.clamp(1, 10 * INTERVAL_MS) as u64);
             self.check_clients();
         }
         let mut more = false;
         if now_ms >= self.schedule.expiry_due_ms || now_ms < self.schedule.expiry_due_ms - 10 * INTERVAL_MS {
-            match self.shard.expire_some(&mut Budget::items(ITEMS_PER_TURN)) {
-                ExpireProgress::More => more = true,
-                ExpireProgress::IdleUntil(ms) => self.schedule.expiry_due_ms = ms,
-            }
+            more |= self.expire_keys();
         }
         if !self.shard.garbage.is_empty() {
-            self.shard.garbage.free_some(&mut Budget::items(ITEMS_PER_TURN));
+            let freed = self.shard.garbage.free_some(&mut Budget::items(ITEMS_PER_TURN));
+            self.stats.lazyfreed += freed as u64;
             more |= !self.shard.garbage.is_empty();
         }
         more
+    }
+
+    /// Removes keys whose time is over; true if there are more.
+    fn expire_keys(&mut self) -> bool {
+        let start = self.clock.ticks();
+        let progress = self.shard.expire_some(&mut Budget::items(ITEMS_PER_TURN));
+        let elapsed_ns = self.clock.ticks_to_ns(self.clock.ticks().wrapping_sub(start));
+        self.stats.expiry_ns += elapsed_ns;
+        if elapsed_ns >= self.hot.latency_event_ns {
+            lock(&self.shared.latency).record(
+                "expire-cycle",
+                self.now_us / 1_000_000,
+                elapsed_ns / 1_000_000,
+            );
+        }
+        match progress {
+            ExpireProgress::More => {
+                self.stats.expiry_cut_short += 1;
+                true
+            }
+            ExpireProgress::IdleUntil(ms) => {
+                self.schedule.expiry_due_ms = ms;
+                false
+            }
+        }
+    }
+
+    /// Samples what `INFO` shows as rates and peaks.
+    fn sample(&mut self, elapsed_ms: u64) {
+        let (rates, stats) = (&mut self.rates, &self.stats);
+        rates.commands.sample(stats.commands_processed, elapsed_ms);
+        rates.input_bytes.sample(stats.net_input_bytes, elapsed_ms);
+        rates.output_bytes.sample(stats.net_output_bytes, elapsed_ms);
+        rates.turns.sample(stats.turns, elapsed_ms);
+        rates.busy_ns.sample(stats.busy_ns, elapsed_ms);
+        if self.core.index() == 0 {
+            self.shared.note_memory();
+        }
     }
 
     /// How long the core may sleep, in milliseconds.

@@ -40,6 +40,29 @@ pub struct DbFigures {
     pub keys: u64,
     /// Keys with an expiry.
     pub expires: u64,
+    /// Bytes of the hash tables.
+    pub table_bytes: u64,
+    /// Estimated number of keys whose time is over and which were not removed yet.
+    pub stale: f64,
+    /// Estimated sum of the times to live of the others, in milliseconds.
+    pub ttl_ms: f64,
+}
+
+/// What `INFO corelane` shows of one core.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct CoreFigures {
+    /// Clients connected.
+    pub clients: u64,
+    /// Keys owned, in all databases.
+    pub keys: u64,
+    /// Commands executed.
+    pub commands: u64,
+    /// Commands sent to another core.
+    pub remote_commands: u64,
+    /// Turns of the loop.
+    pub turns: u64,
+    /// CPU seconds of its thread: user and system.
+    pub cpu_seconds: (f64, f64),
 }
 
 /// Counters of one core, or the sum of all.
@@ -75,6 +98,18 @@ pub struct Stats {
     pub remote_commands: u64,
     /// Turns of the loop.
     pub turns: u64,
+    /// Time spent in them, in nanoseconds.
+    pub busy_ns: u64,
+    /// Pieces of input received.
+    pub reads: u64,
+    /// Pieces of output sent.
+    pub writes: u64,
+    /// Time spent on removing keys whose time was over, in nanoseconds.
+    pub expiry_ns: u64,
+    /// Turns that left keys whose time was over to the next one.
+    pub expiry_cut_short: u64,
+    /// Items freed after the command that dropped them.
+    pub lazyfreed: u64,
     /// Reads that found their key.
     pub keyspace_hits: u64,
     /// Reads that did not.
@@ -93,14 +128,24 @@ pub struct Stats {
     pub blocked_clients: u64,
     /// Heap bytes of clients.
     pub client_bytes: u64,
-    /// Bytes of hash tables.
-    pub table_bytes: u64,
     /// Largest unparsed input of a client, in bytes.
     pub max_input_bytes: u64,
     /// Largest unsent output of a client, in bytes.
     pub max_output_bytes: u64,
     /// Items that wait to be freed.
     pub lazyfree_pending: u64,
+    /// Commands executed per second.
+    pub commands_per_second: u64,
+    /// Bytes received per second.
+    pub input_bytes_per_second: u64,
+    /// Bytes sent per second.
+    pub output_bytes_per_second: u64,
+    /// Turns of the loop per second.
+    pub turns_per_second: u64,
+    /// Nanoseconds per second that are spent in turns.
+    pub busy_ns_per_second: u64,
+    /// Figures that are shown per core, in the order of the cores.
+    pub cores: Vec<CoreFigures>,
 }
 
 impl Stats {
@@ -152,6 +197,9 @@ impl Stats {
         for (mine, theirs) in self.dbs.iter_mut().zip(&other.dbs) {
             mine.keys += theirs.keys;
             mine.expires += theirs.expires;
+            mine.table_bytes += theirs.table_bytes;
+            mine.stale += theirs.stale;
+            mine.ttl_ms += theirs.ttl_ms;
         }
         self.max_input_bytes = self.max_input_bytes.max(other.max_input_bytes);
         self.max_output_bytes = self.max_output_bytes.max(other.max_output_bytes);
@@ -170,6 +218,12 @@ impl Stats {
             transactions_contended,
             remote_commands,
             turns,
+            busy_ns,
+            reads,
+            writes,
+            expiry_ns,
+            expiry_cut_short,
+            lazyfreed,
             keyspace_hits,
             keyspace_misses,
             expired_keys,
@@ -177,9 +231,14 @@ impl Stats {
             clients,
             blocked_clients,
             client_bytes,
-            table_bytes,
             lazyfree_pending,
+            commands_per_second,
+            input_bytes_per_second,
+            output_bytes_per_second,
+            turns_per_second,
+            busy_ns_per_second,
         );
+        self.cores.extend_from_slice(&other.cores);
     }
 
     /// Sets back what `CONFIG RESETSTAT` sets back.
@@ -200,7 +259,7 @@ mod tests {
         a.record(CommandId(1), 1000, false, true);
         b.record(CommandId(1), 3000, true, true);
         b.record_error("WRONGTYPE x");
-        b.dbs = vec![DbFigures { keys: 3, expires: 1 }];
+        b.dbs = vec![DbFigures { keys: 3, expires: 1, ..DbFigures::default() }];
         a.absorb(&b);
         assert_eq!((a.commands[1].calls, a.commands[1].total_ns, a.commands[1].failed), (2, 4000, 1));
         assert_eq!(a.commands[1].histogram.as_ref().unwrap().len(), 2);

@@ -15,6 +15,7 @@ use smallvec::SmallVec;
 
 use crate::command::lookup::CommandId;
 use crate::observe::stats::Stats;
+use crate::protocol::Error;
 use crate::protocol::resp::Resp;
 use crate::runtime::io::{ConnId, CoreId, Socket};
 use crate::shard::item::Item;
@@ -290,8 +291,17 @@ pub enum Query {
     Stats,
     /// Set counters back (`CONFIG RESETSTAT`).
     ResetStats,
-    /// Set per-command latency histograms back (`LATENCY RESET` has no part in it; `CONFIG RESETSTAT` does).
-    SetActiveExpiry(bool),
+    /// Take over the present configuration.
+    ApplyConfig,
+    /// Give unused memory back to the system.
+    Purge,
+    /// This core's part of a `DEBUG` command.
+    Debug {
+        /// The client's database.
+        db: u16,
+        /// The command's arguments.
+        args: OwnedArgs,
+    },
     /// So many clients of the asking core monitor commands now.
     Monitors(usize),
 }
@@ -307,6 +317,8 @@ pub enum Answer {
     Lines(Vec<(u64, String)>),
     /// Counters.
     Stats(Box<Stats>),
+    /// What a `DEBUG` command has found; its form depends on the subcommand.
+    Debug(Result<Vec<u8>, Error>),
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! states (`constant_tsc` and `nonstop_tsc`); elsewhere they are the kernel's monotonic clock.
 #![allow(unsafe_code)]
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::runtime::io::Clock;
@@ -45,14 +46,34 @@ pub fn raise_open_files_limit(wanted: u64) -> u64 {
 
 /// CPU seconds that this process has used: `(user, system)`.
 pub fn process_cpu_seconds() -> (f64, f64) {
+    cpu_seconds(libc::RUSAGE_SELF)
+}
+
+/// CPU seconds that the calling thread has used: `(user, system)`.
+pub fn thread_cpu_seconds() -> (f64, f64) {
+    cpu_seconds(libc::RUSAGE_THREAD)
+}
+
+/// CPU seconds that ended child processes have used: `(user, system)`.
+pub fn children_cpu_seconds() -> (f64, f64) {
+    cpu_seconds(libc::RUSAGE_CHILDREN)
+}
+
+fn cpu_seconds(whose: libc::c_int) -> (f64, f64) {
     // SAFETY: an all-zero rusage is valid, and the call fills an exclusively borrowed one.
     let usage = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
+        libc::getrusage(whose, &mut usage);
         usage
     };
     let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
     (seconds(usage.ru_utime), seconds(usage.ru_stime))
+}
+
+/// What ticks are counted by.
+pub fn ticks_name() -> &'static str {
+    static IS_TSC: LazyLock<bool> = LazyLock::new(tsc_is_reliable);
+    if *IS_TSC { "X86 TSC" } else { "POSIX clock_gettime" }
 }
 
 /// The clock of this machine. Copies agree with each other.

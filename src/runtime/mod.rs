@@ -3,8 +3,10 @@
 //! [`io`] holds the traits that everything above is written against; [`ring`], [`mailbox`] and [`cpu`] implement
 //! them on Linux, [`sim`] implements them for seeded simulation.
 
+pub mod alloc;
 pub mod buffer;
 pub mod cpu;
 pub mod io;
 pub mod mailbox;
 pub mod ring;
+pub mod system;

@@ -400,6 +400,24 @@ impl Db {
         tables[by_rank(tables.iter().map(Table::len), &mut rank)].random(rng)
     }
 
+    /// Of the keys that have an expiry, estimates from some random draws how many are stale (their time is over), and
+    /// the sum of the others' times to live in milliseconds.
+    pub fn estimate_ttl(&self, now_ms: i64, rng: &mut Rng) -> (f64, f64) {
+        const DRAWS: usize = 64;
+        if self.volatile == 0 {
+            return (0.0, 0.0);
+        }
+        let (mut drawn, mut stale, mut ttl_ms) = (0u32, 0u32, 0.0);
+        for _ in 0..DRAWS {
+            let Some(expire_at_ms) = self.random(rng).and_then(Item::expire_at_ms) else { continue };
+            drawn += 1;
+            stale += u32::from(expire_at_ms <= now_ms);
+            ttl_ms += (expire_at_ms - now_ms).max(0) as f64;
+        }
+        let scale = self.volatile as f64 / f64::from(drawn.max(1));
+        (f64::from(stale) * scale, ttl_ms * scale)
+    }
+
     /// Takes everything out at once; dropping it all may take long, see [`super::Garbage`].
     pub(super) fn take_tables(&mut self) -> Box<[Table]> {
         let hasher = self.hasher.clone();

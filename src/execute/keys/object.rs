@@ -94,6 +94,20 @@ pub fn debug_object(cx: &mut Exec<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// `DEBUG SDSLEN key`. Keys and values have no spare room, and share one allocation unless the value is long.
+pub fn debug_sdslen(cx: &mut Exec<'_>) -> Result<(), Error> {
+    let item = cx.shard.dbs[cx.db].get(&cx.key(2)).ok_or(Error::NoSuchKey)?;
+    if matches!(item.str(), Str::Int(_)) {
+        return Err(Error::text("ERR Not an sds encoded string."));
+    }
+    let (key, value) = (item.key().len(), item.str().len());
+    cx.reply.status(&format!(
+        "key_sds_len:{key}, key_sds_avail:0, key_zmalloc: {key}, val_sds_len:{value}, val_sds_avail:0, val_zmalloc: {}",
+        item.memory_usage_bytes().saturating_sub(key),
+    ));
+    Ok(())
+}
+
 fn references(item: &Item) -> i64 {
     match item.str() {
         Str::Int(0..SHARED_INTEGERS) => SHARED,

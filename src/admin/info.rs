@@ -1,0 +1,64 @@
+//! `INFO`: asks all cores for their counters and measures the process.
+
+use crate::admin::{Cx, Flow};
+use crate::core::state::CoreState;
+use crate::observe::info::{self, Facts};
+use crate::observe::memory::Memory;
+use crate::observe::stats::Stats;
+use crate::protocol::Error;
+use crate::route::message::{Answer, Query};
+use crate::runtime::system;
+use crate::shared::lock;
+
+/// `INFO [section ...]`
+///
+/// # Errors
+/// None.
+pub fn info(_: &mut Cx<'_>) -> Result<Flow, Error> {
+    Ok(Flow::Ask(Query::Stats, |cx, answers| {
+        let stats = sum(answers);
+        let shared = &cx.core.shared;
+        let replication_id = lock(&shared.replication_id).clone();
+        let facts = Facts {
+            config: &cx.core.config,
+            stats: &stats,
+            lookup: cx.core.lookup,
+            memory: measure_memory(cx.core, &stats),
+            now_us: cx.core.now_us,
+            started_us: shared.started_us,
+            run_id: &shared.run_id,
+            replication_id: &replication_id,
+            executable: &shared.executable,
+        };
+        let text = info::render(&facts, &info::select(&cx.args[1..]));
+        cx.reply.verbatim("txt", text);
+        Ok(())
+    }))
+}
+
+/// The counters of all cores together.
+pub(super) fn sum(answers: Vec<Answer>) -> Stats {
+    let mut sum: Option<Box<Stats>> = None;
+    for answer in answers {
+        let Answer::Stats(stats) = answer else { continue };
+        match &mut sum {
+            Some(sum) => sum.absorb(&stats),
+            None => sum = Some(stats),
+        }
+    }
+    sum.map(|stats| *stats).unwrap_or_default()
+}
+
+/// Where memory goes now.
+pub(super) fn measure_memory(core: &CoreState, stats: &Stats) -> Memory {
+    let (used, peak) = core.shared.note_memory();
+    Memory {
+        used: used as u64,
+        peak: peak as u64,
+        startup: core.shared.startup_bytes as u64,
+        resident: system::resident_bytes(),
+        system: system::total_memory_bytes(),
+        ..Memory::default()
+    }
+    .with_stats(stats)
+}
