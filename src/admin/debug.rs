@@ -94,11 +94,8 @@ fn on_all(cx: &mut Cx<'_>, then: Then) -> Result<Flow, Error> {
 }
 
 fn positive(arg: &[u8]) -> Result<usize, Error> {
-    match parse_i64(arg) {
-        Some(number @ 0..) => Ok(number as usize),
-        Some(_) => Err(Error::text("ERR value is out of range, must be positive")),
-        None => Err(Error::NotInteger),
-    }
+    let number = parse_i64(arg).and_then(|number| usize::try_from(number).ok());
+    number.ok_or(Error::text("ERR value is out of range, must be positive"))
 }
 
 /// A number as C's `atoi` reads a switch: what is none is 0.

@@ -2,6 +2,7 @@
 
 use crate::admin::{Cx, Flow};
 use crate::base::number::parse_i64;
+use crate::command::help::subcommand_error;
 use crate::protocol::Error;
 use crate::shared::lock;
 
@@ -20,7 +21,7 @@ pub fn slowlog_get(cx: &mut Cx<'_>) -> Result<Flow, Error> {
             Some(count @ 0..) => count as usize,
             _ => return Err(Error::text("ERR count should be greater than or equal to -1")),
         },
-        _ => return Err(Error::Syntax),
+        _ => return Err(subcommand_error(cx.args)),
     };
     let slowlog = lock(&cx.core.shared.slowlog);
     cx.reply.array(slowlog.len().min(wanted));

@@ -39,6 +39,22 @@ const DEBUG_NOT_ALLOWED: Error = Error::text(
      connection, otherwise you need to set this option in the configuration file, and then restart the server.",
 );
 
+/// Whose command ran: the client's core, and its place there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Whose {
+    /// The core of the client.
+    pub core: CoreId,
+    /// The client.
+    pub to: ReplyTo,
+}
+
+impl Whose {
+    #[inline]
+    pub(super) fn new(core: CoreId, conn: ConnId, client: u64) -> Whose {
+        Whose { core, to: ReplyTo { conn, client, sequence: 0 } }
+    }
+}
+
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
@@ -498,6 +514,7 @@ impl CoreState {
             }
         }
         let muted = client.session.reply_mode != ReplyMode::On;
+        let whose = Whose::new(self.core, conn, client.id);
         self.shard.touch = !call.no_touch;
         let shard = &mut self.shard;
         let (result, changes) = client.row.write(|out| {
@@ -512,7 +529,7 @@ impl CoreState {
             (result, changes)
         });
         self.stats.changes += changes;
-        self.account(command, args, Some(conn), result.as_ref().err());
+        self.account(command, args, whose, result.as_ref().err());
         if muted {
             self.finish_muted(conn);
         }
@@ -570,7 +587,7 @@ impl CoreState {
             return self.reject(conn, Some(command), &DEBUG_NOT_ALLOWED);
         }
         client.running = Running::new(args);
-        let resp = client.session.resp;
+        let (resp, whose) = (client.session.resp, Whose::new(self.core, conn, client.id));
         let mut out = self.spare_buffer();
         let mut cx = Cx { core: self, conn, command, args, reply: Reply::new(&mut out, resp) };
         let result = handler(&mut cx);
@@ -584,7 +601,7 @@ impl CoreState {
         }
         let error = result.err();
         self.finish_session(conn, out, error.as_ref());
-        self.account(command, args, Some(conn), error.as_ref());
+        self.account(command, args, whose, error.as_ref());
         Next::Taken
     }
 
@@ -623,43 +640,59 @@ impl CoreState {
         &mut self,
         command: &'static Command,
         args: &[&[u8]],
-        conn: Option<ConnId>,
+        whose: Whose,
+        error: Option<&Error>,
+    ) {
+        self.account_since(self.last_ticks, command, args, whose, error);
+    }
+
+    /// [`CoreState::account`] for a command that took a conversation with other cores: all of it is its duration.
+    #[inline]
+    pub(super) fn account_since(
+        &mut self,
+        started_ticks: u64,
+        command: &'static Command,
+        args: &[&[u8]],
+        whose: Whose,
         error: Option<&Error>,
     ) {
         let now = self.clock.ticks();
-        let duration_ns = self.clock.ticks_to_ns(now.wrapping_sub(self.last_ticks));
+        let duration_ns = self.clock.ticks_to_ns(now.wrapping_sub(started_ticks));
         self.last_ticks = now;
         self.stats.record(command.id, duration_ns, error.is_some(), self.hot.latency_tracking);
         if let Some(error) = error {
             self.stats.record_error(&error.to_string());
         }
         if duration_ns >= self.hot.slow_ns || duration_ns >= self.hot.latency_event_ns {
-            self.note_slow(command, args, conn, duration_ns);
+            self.note_slow(command, args, whose, duration_ns);
         }
     }
 
     #[cold]
-    fn note_slow(&mut self, command: &Command, args: &[&[u8]], conn: Option<ConnId>, duration_ns: u64) {
+    fn note_slow(&mut self, command: &Command, args: &[&[u8]], whose: Whose, duration_ns: u64) {
         if duration_ns >= self.hot.slow_ns && !command.flags.contains(Flags::SKIP_SLOWLOG) {
-            let client = conn.and_then(|conn| self.clients.get(conn));
-            let (peer, name) = client.map_or((String::new(), Vec::new()), |client| {
-                (client.peer.clone(), client.session.name.clone())
-            });
-            let max_len = self.config.slowlog_max_len as usize;
             let args = admin::redact::redacted(command, args);
-            lock(&self.shared.slowlog).push(
-                self.now_us / 1_000_000,
-                duration_ns / 1000,
-                &args,
-                peer,
-                name,
-                max_len,
-            );
+            let (at_s, duration_us) = (self.now_us / 1_000_000, duration_ns / 1000);
+            if whose.core == self.core {
+                self.log_slow(whose.to, at_s, duration_us, &args);
+            } else {
+                let args = OwnedArgs::new(&args);
+                self.send(whose.core, Message::Slow { to: whose.to, at_s, duration_us, args });
+            }
         }
         if duration_ns >= self.hot.latency_event_ns {
             let event = if command.flags.contains(Flags::FAST) { "fast-command" } else { "command" };
             lock(&self.shared.latency).record(event, self.now_us / 1_000_000, duration_ns / 1_000_000);
         }
+    }
+
+    /// Keeps a command of this core's client in the slow log.
+    pub(super) fn log_slow(&mut self, to: ReplyTo, at_s: i64, duration_us: u64, args: &[&[u8]]) {
+        let client = self.clients.get_same(to.conn, to.client);
+        let (peer, name) =
+            client.map(|client| (client.peer.clone(), client.session.name.clone())).unwrap_or_default();
+        let max_len = self.config.slowlog_max_len as usize;
+        lock(&self.shared.slowlog).push(at_s, duration_us, args, peer, name, max_len);
     }
 
     /// Sends a line about a command to every core that has `MONITOR` clients.

@@ -5,10 +5,11 @@ use crate::admin;
 use crate::command::lookup::Command;
 use crate::command::spec::Flags;
 use crate::command_table::Run;
-use crate::core::dispatch::access_of;
+use crate::core::dispatch::{Whose, access_of};
 use crate::core::state::{CoreState, Waiter};
 use crate::execute::{self, Exec};
 use crate::net::client::{ReplyMode, Waiting};
+use crate::protocol::Error;
 use crate::protocol::resp::Reply;
 use crate::route::message::{Access, Answer, Batch, Call, Loan, Message, OwnedArgs, ReplyTo, TxnId};
 use crate::runtime::io::CoreId;
@@ -55,6 +56,9 @@ impl CoreState {
                 self.send(from, Message::Answer { number, answer });
             }
             Message::Answer { number, answer } => self.on_answer(from, number, answer),
+            Message::Slow { to, at_s, duration_us, args } => {
+                self.log_slow(to, at_s, duration_us, &args.slices());
+            }
             Message::Monitor { line } => admin::monitor::deliver(self, &line),
         }
     }
@@ -93,7 +97,8 @@ impl CoreState {
     ) {
         let mut out = std::mem::take(&mut self.outboxes[from.index()].bytes);
         let start = out.len();
-        self.execute(call, command, handler, args, &mut out);
+        let error = self.execute(call, handler, args, &mut out);
+        self.account(command, args, Whose { core: from, to }, error.as_ref());
         if from == self.core {
             self.on_reply(to, &out[start..]);
             out.truncate(start);
@@ -106,21 +111,20 @@ impl CoreState {
         }
     }
 
-    /// Runs a handler on this shard, its reply into `out`.
+    /// Runs a handler on this shard, its reply into `out`. Returns the error if that is what it replied.
     fn execute(
         &mut self,
         call: Call,
-        command: &'static Command,
         handler: execute::Handler,
         args: &[&[u8]],
         out: &mut Vec<u8>,
-    ) {
+    ) -> Option<Error> {
         self.shard.touch = !call.no_touch;
         let mut exec =
             Exec::new(args, &mut self.shard, usize::from(call.db), Reply::new(out, call.resp), None);
         let result = exec.run(handler);
         self.stats.changes += exec.changes;
-        self.account(command, args, None, result.as_ref().err());
+        result.err()
     }
 
     fn access_of_args(&self, command: &Command, args: &[&[u8]]) -> Access {
@@ -174,9 +178,10 @@ impl CoreState {
     }
 
     fn on_perform(&mut self, txn: TxnId, call: Call, args: &[&[u8]]) {
-        let (command, handler) = self.handler_of(call);
+        let (_, handler) = self.handler_of(call);
         let mut reply = Vec::new();
-        self.execute(call, command, handler, args, &mut reply);
+        // The coordinator counts the command, once for all participants.
+        self.execute(call, handler, args, &mut reply);
         let keys = self.shard.dbs[usize::from(call.db)].len() as u64;
         self.send(txn.coordinator, Message::Performed { txn, reply, keys });
         self.let_go(txn);
@@ -226,9 +231,8 @@ impl CoreState {
         };
         let result = (asking.then)(&mut cx, answers);
         self.finish_session(asking.conn, out, result.as_ref().err());
-        // The whole conversation is the command's duration.
-        self.last_ticks = asking.started_ticks;
-        self.account(command, &args, Some(asking.conn), result.as_ref().err());
+        let whose = Whose::new(self.core, asking.conn, asking.client);
+        self.account_since(asking.started_ticks, command, &args, whose, result.as_ref().err());
         self.runnable.push_back(asking.conn);
     }
 }

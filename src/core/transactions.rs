@@ -7,10 +7,11 @@ use crate::command::keys::KeyPlan;
 use crate::command::lookup::Command;
 use crate::command::spec::{Flags, Spread};
 use crate::command_table::Run;
-use crate::core::dispatch::Keys;
+use crate::core::dispatch::{Keys, Whose};
 use crate::core::state::CoreState;
 use crate::execute::Exec;
 use crate::net::client::{ReplyMode, Waiting};
+use crate::protocol::Error;
 use crate::protocol::resp::Reply;
 use crate::route::message::{Access, Args, Call, Loan, OwnedArgs, ReplyTo, TxnId};
 use crate::runtime::io::CoreId;
@@ -110,7 +111,9 @@ impl CoreState {
                 merge(how, &partials, &mut Reply::new(&mut out, txn.call.resp), |bound| {
                     rng.below(bound as usize) as u64
                 });
-                self.finish_txn(&txn, out);
+                let error = error_in(&out);
+                let args = std::mem::take(&mut txn.args);
+                self.finish_txn(&txn, &args.slices(), out, error.as_ref());
             }
         }
     }
@@ -123,14 +126,12 @@ impl CoreState {
         let args = std::mem::take(&mut txn.args);
         let args = args.slices();
         let mut out = self.spare_buffer();
-        self.last_ticks = self.clock.ticks();
         self.workbench.touch = !txn.call.no_touch;
         let reply = Reply::new(&mut out, txn.call.resp);
         let mut exec = Exec::new(&args, &mut self.workbench, usize::from(txn.call.db), reply, None);
         let result = exec.run(handler);
         self.stats.changes += exec.changes;
-        self.account(command, &args, Some(txn.to.conn), result.as_ref().err());
-        self.finish_txn(&txn, out);
+        self.finish_txn(&txn, &args, out, result.as_ref().err());
         let mut keys = Keys::new();
         self.find_keys(command, command.keys, &args, &mut keys)
             .expect("they were found when the transaction began");
@@ -142,8 +143,11 @@ impl CoreState {
         }
     }
 
-    /// Hands the reply to the client and lets it go on.
-    fn finish_txn(&mut self, txn: &Txn, out: Vec<u8>) {
+    /// Counts the command, hands the reply to the client and lets it go on.
+    fn finish_txn(&mut self, txn: &Txn, args: &[&[u8]], out: Vec<u8>, error: Option<&Error>) {
+        let command = self.lookup.get(txn.call.command);
+        let whose = Whose { core: self.core, to: txn.to };
+        self.account_since(txn.started_ticks, command, args, whose, error);
         if let Some(client) = self.clients.get_same(txn.to.conn, txn.to.client) {
             client.waiting = Waiting::No;
             if client.session.reply_mode == ReplyMode::On {
@@ -155,4 +159,10 @@ impl CoreState {
         }
         self.recycle_buffer(out);
     }
+}
+
+/// The error that an encoded reply is, if it is one.
+fn error_in(reply: &[u8]) -> Option<Error> {
+    let text = reply.strip_prefix(b"-")?.strip_suffix(b"\r\n")?;
+    Some(String::from_utf8_lossy(text).into_owned().into())
 }

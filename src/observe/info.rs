@@ -191,7 +191,7 @@ impl Facts<'_> {
         text.line("uptime_in_days", uptime_s / 86_400);
         text.line("hz", config.hz);
         text.line("configured_hz", config.hz);
-        text.line("lru_clock", self.now_us / 1_000_000 & 0xff_ffff);
+        text.line("lru_clock", (self.now_us / 1_000_000) & 0xff_ffff);
         text.line("executable", self.executable);
         text.line("config_file", config.config_file.as_deref().unwrap_or("".as_ref()).display());
         text.line("io_threads_active", 0);

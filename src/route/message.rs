@@ -242,6 +242,17 @@ pub enum Message {
         /// What was answered.
         answer: Answer,
     },
+    /// A command of your client was slow here.
+    Slow {
+        /// The client.
+        to: ReplyTo,
+        /// When, Unix seconds.
+        at_s: i64,
+        /// How long, in microseconds.
+        duration_us: u64,
+        /// The command's arguments, secrets removed.
+        args: OwnedArgs,
+    },
     /// A line for this core's `MONITOR` clients.
     Monitor {
         /// The line without its leading `+`.

@@ -37,7 +37,11 @@ impl Server {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).expect("a folder for the server");
         let log = File::create(folder.join("log")).expect("a file for the server's log");
+        // A configuration file has to come first.
+        let is_file = args.first().is_some_and(|arg| !arg.as_ref().as_encoded_bytes().starts_with(b"-"));
+        let (file, args) = args.split_at(usize::from(is_file));
         let child = Command::new(program)
+            .args(file)
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
             .args(args)
             .current_dir(&folder)
