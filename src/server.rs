@@ -52,6 +52,9 @@ pub fn run(mut config: Config, warnings: &[String]) -> ExitCode {
         }
     };
     bound_maxclients(&mut config, &log);
+    if config.disable_thp && !cpu::disable_huge_pages() {
+        log.warning(format_args!("WARNING cannot disable transparent huge pages: latencies may suffer"));
+    }
     match serve(config, log, &cpus) {
         Ok(()) => ExitCode::SUCCESS,
         Err((log, error)) => {

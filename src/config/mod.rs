@@ -121,6 +121,8 @@ fields! {
     pub lfu_decay_time_minutes: u32,
     /// Effort of the expiry cycle, 1 to 10.
     pub active_expire_effort: u32,
+    /// Keep memory off transparent huge pages.
+    pub disable_thp: bool,
     /// See the table.
     pub lazyfree_lazy_eviction: bool,
     /// See the table.

@@ -56,7 +56,6 @@ pub(super) static PARAMETERS: &[Parameter] = rows! {
     /// Milliseconds without progress after which the stack is logged.
     "watchdog-period": number(0, i32::MAX) = "0", HIDDEN;
     /// Turn off transparent huge pages.
-    "disable-thp": yes_no = "yes", FIXED;
     /// Adjust which process the kernel kills when memory runs out.
     "oom-score-adj": kept(special::oom_score_adj) = "no";
     /// The adjustments for master, replica and background processes.
