@@ -54,7 +54,7 @@ pub(super) static PARAMETERS: &[Parameter] = rows! {
     /// Cores to pin the shards' threads to, such as `0,2-3`; empty for all that the process may use.
     "core-list": special(core_list) = "", FIXED;
     /// Keep memory off transparent huge pages, whose first use can take milliseconds.
-    "disable-thp": yes_no = "yes" => disable_thp, FIXED;
+    "disable-thp": yes_no = "yes", FIXED => disable_thp;
     /// Microseconds an idle core looks for work before it sleeps; `auto` adapts to the load, 0 always sleeps.
     "busy-poll-us": special(busy_poll) = "auto";
     /// Background work per second, 1 to 500.
