@@ -19,12 +19,48 @@ use std::time::Duration;
 use crate::config::BusyPoll;
 use crate::core::state::CoreState;
 use crate::route::message::Batch;
-use crate::runtime::io::{CoreId, Io, Mailbox};
+use crate::runtime::io::{CoreId, Event, Gather, Io, Mailbox};
 
 /// The longest spin before sleeping that `busy-poll-us auto` chooses, in nanoseconds.
 const SPIN_MAX_NS: u64 = 100_000;
 /// Batches of other cores handled in one turn, so that a flood of them delays no connection.
 const BATCHES_PER_TURN: usize = 64;
+
+/// How long a sleeping core may let requests gather, in nanoseconds.
+const GATHER_NS: u64 = 50_000;
+/// Requests per wake-up that gathering aims at, at most.
+const GATHER_EVENTS_MAX: u64 = 16;
+
+/// How fast requests arrive. To wake up costs more than to serve one, so when several are expected within a moment, a
+/// sleeping core waits for them; a client that is alone is never made to wait.
+#[derive(Debug, Default)]
+struct Arrivals {
+    last_ns: u64,
+    /// Average number within [`GATHER_NS`], times 256.
+    expected_q8: u64,
+}
+
+impl Arrivals {
+    /// Notes that so many have arrived since the last call.
+    fn note(&mut self, count: u64, now_ns: u64) {
+        let elapsed_ns = now_ns.saturating_sub(std::mem::replace(&mut self.last_ns, now_ns)).max(1);
+        let sample = ((count * GATHER_NS) << 8) / elapsed_ns;
+        // A turn counts by its length: short ones say little.
+        let weight = elapsed_ns.min(8 * GATHER_NS);
+        let (old, whole) = (self.expected_q8, 16 * GATHER_NS);
+        self.expected_q8 = (old * (whole - weight) + sample * weight) / whole;
+    }
+
+    fn gather(&self) -> Gather {
+        match (self.expected_q8 >> 8) * 3 / 4 {
+            0..=2 => Gather::NONE,
+            events => Gather {
+                events: events.min(GATHER_EVENTS_MAX) as u32,
+                within: Duration::from_nanos(GATHER_NS),
+            },
+        }
+    }
+}
 
 /// One core.
 pub struct Core<I, M> {
@@ -34,6 +70,7 @@ pub struct Core<I, M> {
     mailbox: M,
     /// Empty batches for reuse.
     spare_batches: Vec<Batch>,
+    arrivals: Arrivals,
     /// Average time between having nothing to do and the next event, in nanoseconds.
     idle_gap_ns: u64,
 }
@@ -41,7 +78,14 @@ pub struct Core<I, M> {
 impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
     /// A core with its connection to the system and to the other cores.
     pub fn new(state: CoreState, io: I, mailbox: M) -> Core<I, M> {
-        Core { state, io, mailbox, spare_batches: Vec::new(), idle_gap_ns: u64::MAX / 2 }
+        Core {
+            state,
+            io,
+            mailbox,
+            spare_batches: Vec::new(),
+            arrivals: Arrivals::default(),
+            idle_gap_ns: u64::MAX / 2,
+        }
     }
 
     /// Serves until the server is to stop.
@@ -62,9 +106,12 @@ impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
     /// One turn: handles all that has come in. Returns whether there is more to do right away.
     pub fn turn(&mut self) -> bool {
         self.state.begin_turn();
+        let mut received = 0;
         while let Some(event) = self.io.next_event() {
+            received += u64::from(matches!(event, Event::Received(..)));
             self.state.on_event(event);
         }
+        self.arrivals.note(received, self.state.clock.ticks_to_ns(self.state.last_ticks));
         for _ in 0..BATCHES_PER_TURN {
             let Some((from, batch)) = self.mailbox.receive() else { break };
             let spare = self.state.on_batch(from, batch);
@@ -136,7 +183,7 @@ impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
 
     fn sleep(&mut self) {
         if self.mailbox.prepare_sleep() {
-            self.io.wait(Duration::from_millis(self.state.ms_until_upkeep()));
+            self.io.wait(Duration::from_millis(self.state.ms_until_upkeep()), self.arrivals.gather());
             self.mailbox.awake();
         }
     }
@@ -144,5 +191,27 @@ impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
     /// This core's number.
     pub fn id(&self) -> CoreId {
         self.state.core
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_gathered_only_while_many_arrive() {
+        let mut arrivals = Arrivals::default();
+        let mut now_ns = 0;
+        let mut turns = |arrivals: &mut Arrivals, every_ns: u64, count| {
+            for _ in 0..1000 {
+                now_ns += every_ns;
+                arrivals.note(count, now_ns);
+            }
+            arrivals.gather()
+        };
+        assert_eq!(turns(&mut arrivals, 40_000, 1), Gather::NONE, "one client");
+        assert!((5..=7).contains(&turns(&mut arrivals, 10_000, 2).events));
+        assert_eq!(turns(&mut arrivals, 10_000, 100).events, GATHER_EVENTS_MAX as u32);
+        assert_eq!(turns(&mut arrivals, 100_000, 0), Gather::NONE, "quiet again");
     }
 }

@@ -111,6 +111,20 @@ pub enum Event<'a> {
     Released(ConnId),
 }
 
+/// How long a wait may go on after its first event, so that one wake-up serves several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gather {
+    /// Return as soon as there are so many events; 1 returns with the first.
+    pub events: u32,
+    /// Return with what there is after this time.
+    pub within: Duration,
+}
+
+impl Gather {
+    /// Return with the first event.
+    pub const NONE: Gather = Gather { events: 1, within: Duration::ZERO };
+}
+
 /// Network input and output of one core.
 pub trait Io {
     /// Begins to receive from a socket.
@@ -128,7 +142,7 @@ pub trait Io {
     /// Starts what was asked for since the last call and collects what has happened, without waiting.
     fn poll(&mut self);
     /// Like [`Io::poll`], but if nothing has happened waits for an event, a doorbell, or the time to pass.
-    fn wait(&mut self, at_most: Duration);
+    fn wait(&mut self, at_most: Duration, gather: Gather);
     /// Whether [`Io::next_event`] has something.
     fn has_events(&self) -> bool;
     /// The next event, if any. Buffers of the event before it are given back.

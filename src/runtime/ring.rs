@@ -25,7 +25,7 @@ use std::time::Duration;
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue, types};
 
 use crate::runtime::buffer::BufferRing;
-use crate::runtime::io::{ConnId, CoreId, Event, Handle, Io, Socket};
+use crate::runtime::io::{ConnId, CoreId, Event, Gather, Handle, Io, Socket};
 
 /// Entries of the submission queue: operations that one turn can start with a single system call.
 const SUBMISSIONS: u32 = 1024;
@@ -230,30 +230,33 @@ impl RingIo {
             if unsafe { self.ring.0.submission().push(entry) }.is_ok() {
                 return;
             }
-            self.enter(0, None);
+            self.enter();
         }
     }
 
-    /// Submits everything queued and lets the kernel post completions; waits for `want` of them.
-    fn enter(&mut self, want: usize, timeout: Option<Duration>) {
-        let submissions = self.ring.0.submission().len();
-        let flags = EnterFlags::GETEVENTS;
-        let entered = match timeout {
-            // SAFETY: no argument is passed along.
-            None => unsafe {
-                self.ring.0.submitter().enter::<libc::sigset_t>(
-                    submissions as u32,
-                    want as u32,
-                    flags.bits(),
-                    None,
-                )
-            },
-            Some(timeout) => {
-                let time = types::Timespec::from(timeout);
-                let args = types::SubmitArgs::new().timespec(&time);
-                self.ring.0.submitter().submit_with_args(want, &args)
-            }
-        };
+    /// Submits everything queued and lets the kernel post completions.
+    fn enter(&mut self) {
+        let submissions = self.ring.0.submission().len() as u32;
+        let flags = EnterFlags::GETEVENTS.bits();
+        // SAFETY: no argument is passed along.
+        let entered = unsafe { self.ring.0.submitter().enter::<libc::sigset_t>(submissions, 0, flags, None) };
+        self.after_enter(entered);
+    }
+
+    /// Like [`RingIo::enter`], but waits for completions.
+    fn enter_and_wait(&mut self, at_most: Duration, gather: Gather) {
+        let time = types::Timespec::from(at_most);
+        let mut args = types::SubmitArgs::new().timespec(&time);
+        let mut want = 1;
+        if gather.events > 1 && self.ring.0.params().is_feature_min_timeout() {
+            want = gather.events as usize;
+            args = args.min_wait_usec(gather.within.as_micros() as u32);
+        }
+        let entered = self.ring.0.submitter().submit_with_args(want, &args);
+        self.after_enter(entered);
+    }
+
+    fn after_enter(&mut self, entered: io::Result<usize>) {
         match entered {
             Ok(_) => {}
             Err(error) => match error.raw_os_error() {
@@ -280,7 +283,7 @@ impl RingIo {
         };
         if overflown {
             // Completions that had no room are posted by another enter; what a send did may be among them.
-            self.enter(0, None);
+            self.enter();
         } else if all_submitted {
             self.settle_sends();
         }
@@ -539,7 +542,7 @@ impl Io for RingIo {
             let entry = opcode::AsyncCancel::new(user_data(Op::Accept, index as u32)).build();
             self.push(&entry.user_data(user_data(Op::Cancel, 0)));
         }
-        self.enter(0, None);
+        self.enter();
         self.listeners.clear();
     }
 
@@ -553,18 +556,18 @@ impl Io for RingIo {
         };
         // Deferred work is only run inside the kernel; without any, entering would be wasted.
         if !idle || !self.ring.0.completion().is_empty() {
-            self.enter(0, None);
+            self.enter();
         }
     }
 
-    fn wait(&mut self, at_most: Duration) {
+    fn wait(&mut self, at_most: Duration, gather: Gather) {
         for id in std::mem::take(&mut self.starved) {
             self.arm_receive(id);
         }
         if !self.has_events() {
-            self.enter(1, Some(at_most));
+            self.enter_and_wait(at_most, gather);
         } else {
-            self.enter(0, None);
+            self.enter();
         }
     }
 
