@@ -236,6 +236,7 @@ fn start(place: Place, shared: Arc<Shared>, ready: mpsc::Sender<Result<(), Strin
 fn announce(shared: &Shared) {
     let (config, _) = shared.config.current();
     let shards = shared.map.shards();
+    shared.startup_bytes.store(shared.note_memory().0, Ordering::Relaxed);
     shared.log.notice(format_args!("Running mode=standalone, port={}, shards={shards}.", config.port));
     shared.log.notice(format_args!("Server initialized"));
     if config.port > 0 {

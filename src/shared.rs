@@ -80,7 +80,7 @@ pub struct Shared {
     /// When the server started, Unix microseconds.
     pub started_us: i64,
     /// Bytes allocated before the first client came.
-    pub startup_bytes: usize,
+    pub startup_bytes: AtomicUsize,
     /// The most bytes ever seen allocated.
     pub peak_bytes: AtomicUsize,
     /// 40 hexadecimal digits that name the data set's history (`master_replid`).
@@ -107,7 +107,7 @@ impl Shared {
             log,
             run_id,
             started_us,
-            startup_bytes: alloc::allocated_bytes(),
+            startup_bytes: AtomicUsize::new(0),
             peak_bytes: AtomicUsize::new(0),
             replication_id,
             executable,

@@ -124,8 +124,9 @@ fn a_setting_that_cannot_be_had_changes_nothing() {
     everywhere(|_, mut c| {
         let before = config(&mut c, "maxclients");
         for (words, reason) in [
-            (vec!["maxclients", "9", "port", "1"], "'port') - the listening sockets are made at the start"),
-            (vec!["maxclients", "9", "bind", "::1"], "'bind') - the listening sockets are made at the start"),
+            (vec!["maxclients", "9", "port", "1"], "'port') - Unable to listen on this port."),
+            (vec!["maxclients", "9", "bind", "::1"], "'bind') - Failed to bind to specified addresses."),
+            (vec!["maxclients", "9", "shards", "77"], "'shards') - Shards are made at the start."),
             (vec!["maxclients", "9", "databases", "3"], "'databases') - can't set immutable config"),
             (
                 vec!["maxclients", "4000000000"],

@@ -10,6 +10,15 @@ use crate::route::message::Query;
 use crate::runtime::cpu;
 use crate::shared::lock;
 
+/// Parameters that can be set to the value they have, as tools do that copy a configuration, but not to another one; and
+/// why, in Redis's words if it has some.
+const MADE_AT_THE_START: [(&str, &str); 4] = [
+    ("port", "Unable to listen on this port."),
+    ("bind", "Failed to bind to specified addresses."),
+    ("shards", "Shards are made at the start."),
+    ("core-list", "Cores are chosen at the start."),
+];
+
 /// `CONFIG GET parameter [parameter ...]`
 ///
 /// # Errors
@@ -46,13 +55,9 @@ pub fn config_set(cx: &mut Cx<'_>) -> Result<Flow, Error> {
 /// Does what makes changed parameters true. What can fail comes before what cannot be taken back.
 fn apply(core: &CoreState, config: &Config, changed: &[&'static str]) -> Result<(), Error> {
     let is_changed = |name: &str| changed.contains(&name);
-    for name in ["port", "bind"] {
-        if is_changed(name) {
-            return Err(get_set::set_failed(
-                name,
-                "the listening sockets are made at the start: change the configuration file and restart",
-            ));
-        }
+    if let Some((name, reason)) = MADE_AT_THE_START.iter().find(|(name, _)| is_changed(name)) {
+        let reason = format!("{reason} It can change by a restart only.");
+        return Err(get_set::set_failed(name, &reason));
     }
     if is_changed("maxclients") {
         let limit = cpu::raise_open_files_limit(config.open_files_needed());

@@ -1,5 +1,7 @@
 //! `INFO`: asks all cores for their counters and measures the process.
 
+use std::sync::atomic::Ordering;
+
 use crate::admin::{Cx, Flow};
 use crate::core::state::CoreState;
 use crate::observe::info::{self, Facts};
@@ -55,7 +57,7 @@ pub(super) fn measure_memory(core: &CoreState, stats: &Stats) -> Memory {
     Memory {
         used: used as u64,
         peak: peak as u64,
-        startup: core.shared.startup_bytes as u64,
+        startup: core.shared.startup_bytes.load(Ordering::Relaxed) as u64,
         resident: system::resident_bytes(),
         system: system::total_memory_bytes(),
         ..Memory::default()

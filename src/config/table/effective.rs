@@ -49,10 +49,11 @@ pub(super) static PARAMETERS: &[Parameter] = rows! {
     "loglevel": choice(LogLevel) = "notice" => loglevel;
     /// The folder of all data files, and of relative paths.
     "dir": special(dir) = ".", PROTECTED, NOT_LOADING;
-    /// Shards of the keyspace; 0 for one per core of `core-list`.
-    "shards": number(0, 1024) = "0", FIXED => shards;
+    /// Shards of the keyspace; 0 for one per core of `core-list`. Changes by a restart only.
+    "shards": number(0, 1024) = "0" => shards;
     /// Cores to pin the shards' threads to, such as `0,2-3`; empty for all that the process may use.
-    "core-list": special(core_list) = "", FIXED;
+    /// Changes by a restart only.
+    "core-list": special(core_list) = "";
     /// Keep memory off transparent huge pages, whose first use can take milliseconds.
     "disable-thp": yes_no = "yes", FIXED => disable_thp;
     /// Microseconds an idle core looks for work before it sleeps; `auto` adapts to the load, 0 always sleeps.
