@@ -20,7 +20,7 @@ const HELD_BESIDES: usize = 1024;
 type Outcome = (Vec<Vec<Vec<u8>>>, Option<ProtocolError>);
 
 /// Checks one case; panics if a rule is broken.
-pub fn check_request(case: &[u8]) {
+pub(crate) fn check_request(case: &[u8]) {
     let Some((&limits, rest)) = case.split_first() else { return };
     let Some((&count, rest)) = rest.split_first() else { return };
     let (pieces, stream) = rest.split_at(rest.len().min(usize::from(count)));
