@@ -29,7 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Knows bytes and numbers.
     ("base", &[]),
     // Knows cores, bytes and time; no RESP, key or command.
-    ("runtime", &[]),
+    ("runtime", &["base"]),
     // Knows RESP; no socket.
     ("protocol", &["base"]),
     // Parameters are refused with the errors that clients see.
