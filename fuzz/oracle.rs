@@ -11,10 +11,10 @@ use corelane::protocol::resp::{Limits, ManyArgs, Parsed, Parser, ProtocolError, 
 const STREAM_MAX_BYTES: usize = 60_000;
 /// A small `proto-max-bulk-len`, in bytes.
 const SMALL_BULK_BYTES: usize = 24;
-/// What the parser may hold for each byte received, and besides: an inline argument of one byte, with its space, costs a
-/// vector of its own.
+/// What the parser may hold for each byte of the frame, and besides: an inline argument of one byte, with its space, costs
+/// a vector of its own in a vector that doubles, and room for usual frames is kept between frames.
 const HELD_PER_BYTE: usize = 32;
-const HELD_BESIDES: usize = 1024;
+const HELD_BESIDES: usize = 4096;
 
 /// All requests of a stream, and the error that ends it, if one does.
 type Outcome = (Vec<Vec<Vec<u8>>>, Option<ProtocolError>);
