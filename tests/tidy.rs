@@ -22,131 +22,74 @@ const MAX_LINES: usize = 900;
 /// Within how many lines `#![allow(unsafe_code)]` must stand.
 const ALLOW_WITHIN: usize = 40;
 
-/// Which top-level module may name which others. A module that is missing here fails the test: whoever
-/// adds one decides where it stands. `lib.rs` and `bin/` may name everything.
+/// Which top-level module may name which others, from the lowest to the highest: a row names rows above it only. An entry
+/// such as `protocol::Error` allows just that item. A module that is missing here fails the test: whoever adds one
+/// decides where it stands. `lib.rs` and `bin/` may name everything. ARCHITECTURE.md, "Layers", tells the reasons.
 const MAY_USE: &[(&str, &[&str])] = &[
-    // Knows bytes only.
+    // Knows bytes and numbers.
     ("base", &[]),
-    // Knows cores and bytes, and no RESP, key or command.
+    // Knows cores, bytes and time; no RESP, key or command.
     ("runtime", &["base"]),
+    // Knows RESP; no socket.
     ("protocol", &["base"]),
-    ("config", &["base"]),
-    // execute -> shard -> types -> base: values, keys, handlers.
-    ("types", &["base"]),
+    // Parameters are refused with the errors that clients see.
+    ("config", &["protocol", "base"]),
+    // Values. What a client got wrong in an argument for one of them is an error with Redis' text.
+    ("types", &["protocol::Error", "base"]),
     ("shard", &["types", "base"]),
+    // Handlers on keys: arguments, one shard, a reply.
     ("execute", &["shard", "types", "protocol", "base"]),
-    // command -> protocol -> base, and the table, the only place that names handlers.
+    // What a command is; which ones there are is read from the table (see UPWARD).
     ("command", &["protocol", "base"]),
-    ("command_table", &["command", "execute", "shard", "protocol", "base"]),
-    ("journal", &["shard", "types", "protocol", "base"]),
-    // txn -> route -> command. The messages between cores carry sockets, core numbers and counters, so route
-    // sees the runtime's types and the statistics too.
+    // The only place that names handlers.
+    ("command_table", &["command", "execute", "protocol", "base"]),
+    // Counters and logs, and the text of INFO.
+    ("observe", &["command", "config", "runtime", "base"]),
+    // The messages between cores carry entries, sockets and counters.
+    ("route", &["command", "observe", "shard", "protocol", "runtime", "base"]),
+    ("txn", &["route", "command", "protocol", "runtime"]),
+    // Sessions and buffers of clients.
+    ("net", &["command", "protocol", "runtime", "base"]),
+    // What all cores share.
+    ("shared", &["route", "observe", "config", "runtime"]),
+    // Handlers on sessions and the server: a client, its core's state, questions to other cores.
     (
-        "route",
+        "admin",
         &[
-            "command_table",
-            "command",
-            "execute",
-            "shard",
-            "types",
-            "journal",
-            "observe",
-            "protocol",
-            "config",
-            "runtime",
-            "base",
+            "shared", "net", "route", "observe", "command", "execute", "shard", "config", "protocol",
+            "runtime", "base",
         ],
     ),
-    ("observe", &["command_table", "command", "shard", "protocol", "config", "runtime", "base"]),
-    ("acl", &["command_table", "command", "protocol", "config", "base"]),
     (
-        "txn",
+        "core",
         &[
+            "admin",
+            "shared",
+            "net",
+            "txn",
             "route",
+            "observe",
             "command_table",
             "command",
             "execute",
             "shard",
-            "types",
-            "journal",
-            "acl",
-            "observe",
-            "protocol",
             "config",
+            "protocol",
             "runtime",
             "base",
         ],
     ),
-    ("net", ABOVE_TXN),
-    ("admin", ABOVE_TXN),
-    ("persistence", ABOVE_TXN),
-    ("replication", ABOVE_TXN),
-    ("cluster", ABOVE_TXN),
-    ("pubsub", ABOVE_TXN),
-    ("core", ABOVE_NET),
-    ("server", ABOVE_CORE),
+    ("server", &["core", "shared", "net", "route", "observe", "shard", "config", "runtime", "base"]),
 ];
-/// What the modules between a core's turn and the scheduling of transactions may use: not each other.
-const ABOVE_TXN: &[&str] = &[
-    "txn",
-    "route",
-    "command_table",
-    "command",
-    "execute",
-    "shard",
-    "types",
-    "journal",
-    "acl",
-    "observe",
-    "protocol",
-    "config",
-    "runtime",
-    "base",
-];
-const ABOVE_NET: &[&str] = &[
-    "net",
-    "admin",
-    "persistence",
-    "replication",
-    "cluster",
-    "pubsub",
-    "txn",
-    "route",
-    "command_table",
-    "command",
-    "execute",
-    "shard",
-    "types",
-    "journal",
-    "acl",
-    "observe",
-    "protocol",
-    "config",
-    "runtime",
-    "base",
-];
-const ABOVE_CORE: &[&str] = &[
-    "core",
-    "net",
-    "admin",
-    "persistence",
-    "replication",
-    "cluster",
-    "pubsub",
-    "txn",
-    "route",
-    "command_table",
-    "command",
-    "execute",
-    "shard",
-    "types",
-    "journal",
-    "acl",
-    "observe",
-    "protocol",
-    "config",
-    "runtime",
-    "base",
+/// Dependencies against that order, each for a reason: the table of commands is data that names functions, and what
+/// runs commands both reads it and is named by it.
+const UPWARD: &[(&str, &str)] = &[
+    // Commands are looked up in the table.
+    ("command", "command_table"),
+    // The table names the handlers on sessions.
+    ("command_table", "admin"),
+    // Those handlers change what a core knows, but they do no I/O and cannot see the turn.
+    ("admin", "core::state"),
 ];
 
 #[test]
@@ -166,18 +109,18 @@ fn the_sources_keep_the_rules() {
 }
 
 #[test]
-fn the_allowed_dependencies_have_no_circle() {
+fn the_layers_stand_one_on_the_other() {
+    let place = |path: &str| {
+        let module = top(path);
+        MAY_USE.iter().position(|(name, _)| *name == module).unwrap_or_else(|| panic!("no row for {module}"))
+    };
     for (module, uses) in MAY_USE {
-        let mut reached: BTreeSet<&str> = BTreeSet::new();
-        let mut open: Vec<&str> = uses.to_vec();
-        while let Some(next) = open.pop() {
-            if reached.insert(next) {
-                let (_, further) =
-                    MAY_USE.iter().find(|(name, _)| *name == next).expect("a row for every module");
-                open.extend(*further);
-            }
+        for used in *uses {
+            assert!(place(used) < place(module), "{module} may use {used}, which stands above it");
         }
-        assert!(!reached.contains(module), "{module} uses itself through others");
+    }
+    for (module, used) in UPWARD {
+        assert!(place(used) > place(module), "{module} may use {used} anyway");
     }
 }
 
@@ -253,21 +196,48 @@ fn is_justified(above: &[&str]) -> bool {
 
 fn check_dependencies(path: &str, code: &str, complaints: &mut Vec<String>) {
     let Some((module, depth)) = place(path) else { return };
-    let Some((_, allowed)) = MAY_USE.iter().find(|(name, _)| *name == module) else {
+    let Some((_, downward)) = MAY_USE.iter().find(|(name, _)| *name == module) else {
         complaints.push(format!("module {module} has no row in MAY_USE of tests/tidy.rs"));
         return;
     };
+    let upward = UPWARD.iter().filter(|(name, _)| *name == module).map(|(_, path)| *path);
+    let allowed: Vec<&str> = downward.iter().copied().chain(upward).collect();
     // Unit tests may use what they like.
     let code = code.split("#[cfg(test)]\nmod tests").next().expect("split gives at least one part");
     let code = code.replace(&"super::".repeat(depth), "crate::");
     for used in crate_paths(&code) {
-        if used != module
-            && !allowed.contains(&used.as_str())
-            && MAY_USE.iter().any(|(name, _)| *name == used)
-        {
-            complaints.push(format!("{module} must not use {used}"));
+        if used == module || !MAY_USE.iter().any(|(name, _)| *name == used) {
+            continue;
+        }
+        match allowed.iter().find(|path| top(path) == used) {
+            None => complaints.push(format!("{module} must not use {used}")),
+            Some(path) if *path != used && !keeps_to(&code, path) => {
+                complaints.push(format!("{module} may use {path} only, not all of {used}"));
+            }
+            Some(_) => {}
         }
     }
+}
+
+/// The first name of a path.
+fn top(path: &str) -> &str {
+    path.split("::").next().expect("split gives at least one part")
+}
+
+/// Whether the code uses nothing of a module but `path`, and says so without a group in braces.
+fn keeps_to(code: &str, path: &str) -> bool {
+    let module = format!("crate::{}", top(path));
+    let path = format!("crate::{path}");
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let starts = |text: &str, name: &str| {
+        text.strip_prefix(name).is_some_and(|rest| !rest.chars().next().is_some_and(is_part))
+    };
+    let mut uses = code
+        .match_indices(&module)
+        .map(|(at, _)| &code[at..])
+        .filter(|text| starts(text, &module))
+        .peekable();
+    uses.peek().is_some() && uses.all(|text| starts(text, &path))
 }
 
 /// The top-level module of a file and how many `super::` lead from the file to the crate's root.
@@ -472,6 +442,14 @@ mod rules {
         assert_eq!(complaints("runtime/mod.rs", "use super::shard;\n"), "runtime must not use shard");
         assert_eq!(complaints("net/mod.rs", "use crate::core::Core;\n"), "net must not use core");
         assert!(complaints("novel/mod.rs", "").contains("no row in MAY_USE"));
+        assert_eq!(complaints("admin/info.rs", "use crate::core::state::{CoreState, Pause};\n"), "");
+        assert_eq!(
+            complaints("admin/info.rs", "use crate::core::state;\nuse crate::core::Core;\n"),
+            "admin may use core::state only, not all of core"
+        );
+        assert!(
+            complaints("types/lcs.rs", "use crate::{protocol::Errors};\n").contains("protocol::Error only")
+        );
         let in_tests = "#[cfg(test)]\nmod tests {\n    use crate::protocol::Error;\n}\n";
         assert_eq!(complaints("base/glob.rs", in_tests), "");
     }

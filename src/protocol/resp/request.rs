@@ -17,6 +17,9 @@ const LINE_MAX_BYTES: usize = 64 * 1024;
 /// What a client that has not authenticated may send: arguments per request, bytes per argument.
 const UNAUTHENTICATED_MAX: (i64, i64) = (10, 16 * 1024);
 
+/// Arguments that a parser keeps memory for between frames.
+const KEPT_ARGS: usize = 64;
+
 /// Limits on one request.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -112,11 +115,13 @@ pub struct Parser {
 }
 
 impl Parser {
-    /// Forgets the current frame.
+    /// Forgets the current frame. Memory that only a long one needs is not kept for the next.
     #[inline]
     pub fn reset(&mut self) {
         self.args.clear();
+        self.args.shrink_to(KEPT_ARGS);
         self.unquoted.clear();
+        self.unquoted.shrink_to(KEPT_ARGS);
         self.position = 0;
         self.in_array = false;
     }
@@ -143,7 +148,8 @@ impl Parser {
     /// Heap bytes held.
     pub fn memory_bytes(&self) -> usize {
         self.args.capacity() * size_of::<Range<usize>>()
-            + self.unquoted.iter().map(|arg| arg.capacity() + size_of::<Vec<u8>>()).sum::<usize>()
+            + self.unquoted.capacity() * size_of::<Vec<u8>>()
+            + self.unquoted.iter().map(Vec::capacity).sum::<usize>()
     }
 
     /// Parses on. `input` begins with the frame's first byte and holds everything received since.
@@ -375,6 +381,18 @@ mod tests {
                     proptest::prop_assert!(fast.is_empty());
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_long_request_leaves_little_memory_behind() {
+        let mut parser = Parser::default();
+        for frame in [[&b"*50000\r\n"[..], &b"$0\r\n\r\n".repeat(50_000)].concat(), b"a ".repeat(30_000)] {
+            let frame = [&frame[..], b"\r\n"].concat();
+            assert!(matches!(parser.parse(&frame, &LIMITS), Ok(Parsed::Request { .. })));
+            assert!(parser.memory_bytes() > 500_000);
+            parser.reset();
+            assert!(parser.memory_bytes() < 4096);
         }
     }
 
