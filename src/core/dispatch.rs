@@ -131,9 +131,9 @@ impl CoreState {
             input.at_least = at_least;
             client.input = Some(input);
         }
-        if client.receive_paused
-            && client.input.as_ref().is_none_or(|input| input.bytes.len() < INPUT_PAUSE_BYTES)
-        {
+        let is_short = client.input.as_ref().is_none_or(|input| input.bytes.len() < INPUT_PAUSE_BYTES);
+        // One that is ready needs the rest of its frame, however long what it has is.
+        if client.receive_paused && (is_short || client.is_ready()) {
             client.receive_paused = false;
             self.orders.push(Order::Resume(conn));
         }

@@ -89,3 +89,20 @@ fn a_source_that_expires_while_it_is_lent_is_gone() {
     }
     assert!(outcomes.iter().all(|&count| count > 3), "{outcomes:?}");
 }
+
+#[test]
+fn a_large_request_behind_a_command_over_shards_is_read_to_its_end() {
+    let keys = [0, 1].map(|shard| key_on(2, shard, "k"));
+    for seed in 0..8 {
+        let faults = Faults { piece_max_bytes: 3 << 20, ..Faults::none() };
+        let mut cluster = Cluster::new(2, seed, faults);
+        let mut user = cluster.user(0);
+        cluster.say(&user, &format!("MGET {} {}", keys[0], keys[1]));
+        let value = vec![b'v'; 6 << 20];
+        cluster.say_request(&user, &vec![b"SET".to_vec(), keys[0].clone().into_bytes(), value]);
+        cluster.rest();
+        let replies = cluster.hear(&mut user);
+        assert_eq!(replies.len(), 2, "seed {seed}: {replies:?}");
+        cluster.assert_nothing_left();
+    }
+}
