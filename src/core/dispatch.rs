@@ -540,8 +540,14 @@ impl CoreState {
     fn run_there(&mut self, conn: ConnId, owner: CoreId, command: &'static Command, args: &[&[u8]]) -> Next {
         let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
         let outbox = &mut self.outboxes[owner.index()];
-        if client.row.gaps() >= GAPS_MAX || outbox.bytes.len() > OUTBOX_MAX_BYTES {
+        if client.row.gaps() >= GAPS_MAX {
             return wait_for_replies(client);
+        }
+        if outbox.bytes.len() > OUTBOX_MAX_BYTES {
+            // It may have no reply to come that would wake it.
+            client.waiting = Waiting::Outbox;
+            self.crowded.push(conn);
+            return Next::Again;
         }
         self.stats.remote_commands += 1;
         let call = CoreState::call_of(client, command);

@@ -96,7 +96,10 @@ impl Cluster {
             assert!(state.txns.is_empty(), "{what}: {} transactions", state.txns.len());
             assert!(state.asks.is_empty(), "{what}: {} questions", state.asks.len());
             assert!(
-                state.to_self.is_empty() && state.runnable.is_empty() && state.dirty.is_empty(),
+                state.to_self.is_empty()
+                    && state.crowded.is_empty()
+                    && state.runnable.is_empty()
+                    && state.dirty.is_empty(),
                 "{what}"
             );
             assert!(state.orders.is_empty(), "{what}: orders");

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use corelane::route::message::Message;
+use corelane::runtime::io::CoreId;
 use corelane::runtime::sim::Faults;
 
 use crate::cluster::{Cluster, key_on};
@@ -105,4 +107,24 @@ fn a_large_request_behind_a_command_over_shards_is_read_to_its_end() {
         assert_eq!(replies.len(), 2, "seed {seed}: {replies:?}");
         cluster.assert_nothing_left();
     }
+}
+
+#[test]
+fn a_client_that_meets_a_full_outbox_goes_on_when_it_is_sent() {
+    let mut cluster = Cluster::new(2, 1, Faults::none());
+    let mut user = cluster.user(0);
+    let key = key_on(2, 1, "k");
+    assert_eq!(cluster.ask(&mut user, &format!("SET {key} 1")), Value::ok());
+    // Stays full until there is a message to send.
+    cluster.cores[0].state.outboxes[1].bytes.resize(17 << 20, 0);
+    cluster.say(&user, &format!("GET {key}"));
+    while cluster.cores[0].state.stats.reads < 2 {
+        cluster.step();
+    }
+    (0..20).for_each(|_| assert!(cluster.step()));
+    assert_eq!(cluster.cores[0].state.stats.remote_commands, 1, "the GET waits");
+    cluster.cores[0].state.send(CoreId(1), Message::Monitor { line: Vec::new() });
+    cluster.rest();
+    assert_eq!(cluster.hear(&mut user), [Value::bulk("1")]);
+    cluster.assert_nothing_left();
 }
