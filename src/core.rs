@@ -122,6 +122,7 @@ impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
         self.state.run_own_messages();
         let upkeep_left = self.state.upkeep();
         self.send_messages();
+        self.state.resume_crowded();
         self.state.flush(&mut self.io);
         self.state.end_turn();
         upkeep_left

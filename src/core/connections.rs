@@ -137,6 +137,18 @@ impl CoreState {
         }
     }
 
+    /// Lets clients try again that have found an outbox too full; they wait again if it still is.
+    pub fn resume_crowded(&mut self) {
+        for conn in self.crowded.drain(..) {
+            if let Some(client) = self.clients.get_mut(conn)
+                && client.waiting == Waiting::Outbox
+            {
+                client.waiting = Waiting::No;
+                self.runnable.push_back(conn);
+            }
+        }
+    }
+
     /// Hands over what can be sent, and closes connections that have got everything.
     pub fn flush(&mut self, io: &mut impl Io) {
         // First, because a new connection may have something to be sent already.

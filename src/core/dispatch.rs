@@ -131,9 +131,9 @@ impl CoreState {
             input.at_least = at_least;
             client.input = Some(input);
         }
-        if client.receive_paused
-            && client.input.as_ref().is_none_or(|input| input.bytes.len() < INPUT_PAUSE_BYTES)
-        {
+        let is_short = client.input.as_ref().is_none_or(|input| input.bytes.len() < INPUT_PAUSE_BYTES);
+        // One that is ready needs the rest of its frame, however long what it has is.
+        if client.receive_paused && (is_short || client.is_ready()) {
             client.receive_paused = false;
             self.orders.push(Order::Resume(conn));
         }
@@ -540,8 +540,14 @@ impl CoreState {
     fn run_there(&mut self, conn: ConnId, owner: CoreId, command: &'static Command, args: &[&[u8]]) -> Next {
         let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
         let outbox = &mut self.outboxes[owner.index()];
-        if client.row.gaps() >= GAPS_MAX || outbox.bytes.len() > OUTBOX_MAX_BYTES {
+        if client.row.gaps() >= GAPS_MAX {
             return wait_for_replies(client);
+        }
+        if outbox.bytes.len() > OUTBOX_MAX_BYTES {
+            // It may have no reply to come that would wake it.
+            client.waiting = Waiting::Outbox;
+            self.crowded.push(conn);
+            return Next::Again;
         }
         self.stats.remote_commands += 1;
         let call = CoreState::call_of(client, command);

@@ -173,6 +173,8 @@ pub struct CoreState {
     pub dirty: Vec<ConnId>,
     /// Clients whose requests may go on.
     pub runnable: VecDeque<ConnId>,
+    /// Clients that wait because an outbox is too full.
+    pub crowded: Vec<ConnId>,
     /// What to ask of the system.
     pub orders: Vec<Order>,
     /// `CLIENT PAUSE`, if in force.
@@ -229,6 +231,7 @@ impl CoreState {
             next_turn: Vec::new(),
             dirty: Vec::new(),
             runnable: VecDeque::new(),
+            crowded: Vec::new(),
             orders: Vec::new(),
             pause: None,
             upkeep_paused: false,

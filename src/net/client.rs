@@ -33,8 +33,10 @@ pub enum Waiting {
     Ask,
     /// `CLIENT PAUSE` is in force.
     Paused,
-    /// Too much is on its way to other cores, or the client does not read its replies.
+    /// Too many replies have not been taken by the client.
     Room,
+    /// Too much is on its way to another core.
+    Outbox,
 }
 
 /// What the session has chosen; `RESET` sets it back.

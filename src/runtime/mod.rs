@@ -9,4 +9,5 @@ pub mod cpu;
 pub mod io;
 pub mod mailbox;
 pub mod ring;
+pub mod sim;
 pub mod system;

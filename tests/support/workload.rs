@@ -14,12 +14,27 @@ pub struct Workload {
     written: u64,
     databases: usize,
     whole_keyspace: bool,
+    /// Reads all keys of one database after the other, starting with this one.
+    reading: Option<usize>,
 }
 
 impl Workload {
     /// Operations on `keys` keys (5 to 8 make conflicts likely) of database 0, whole-keyspace commands included.
     pub fn new(seed: u64, keys: usize) -> Workload {
-        Workload { rng: Rng::new(seed), seed, keys, written: 0, databases: 1, whole_keyspace: true }
+        Workload {
+            rng: Rng::new(seed),
+            seed,
+            keys,
+            written: 0,
+            databases: 1,
+            whole_keyspace: true,
+            reading: None,
+        }
+    }
+
+    /// Reads all of `keys` keys, of one of so many databases per operation.
+    pub fn reader(keys: usize, databases: usize) -> Workload {
+        Workload { reading: Some(0), databases, ..Workload::new(0, keys) }
     }
 
     /// Spreads the operations over databases `0..databases` and adds SWAPDB and COPY between them.
@@ -66,6 +81,12 @@ impl Workload {
 
     /// The next operation: the selected database and the command.
     pub fn next(&mut self) -> (usize, Request) {
+        if let Some(db) = self.reading {
+            self.reading = Some((db + 1) % self.databases);
+            let mut all = request(&["MGET"]);
+            all.extend((0..self.keys).map(|n| format!("k{n}").into_bytes()));
+            return (db, all);
+        }
         let db = self.rng.below(self.databases);
         let whole = self.whole_keyspace && self.rng.chance(6);
         (db, if whole { self.whole_keyspace_command() } else { self.key_command() })

@@ -1,0 +1,130 @@
+//! What once went wrong or easily could, one directed test each.
+
+use std::time::Duration;
+
+use corelane::route::message::Message;
+use corelane::runtime::io::CoreId;
+use corelane::runtime::sim::Faults;
+
+use crate::cluster::{Cluster, key_on};
+use crate::support::request;
+use crate::support::resp::Value;
+
+#[test]
+fn a_refused_connection_is_told_why() {
+    let mut cluster = Cluster::with_config(2, 1, Faults::none(), |config| config.maxclients = 1);
+    let mut served = cluster.user(0);
+    assert_eq!(cluster.ask(&mut served, "GET a"), Value::NullBulk);
+    let mut refused = cluster.user(1);
+    cluster.rest();
+    assert_eq!(cluster.hear(&mut refused), [Value::error("ERR max number of clients reached")]);
+    assert!(cluster.world.is_over(refused.link));
+    assert_eq!(cluster.ask(&mut served, "GET a"), Value::NullBulk);
+}
+
+#[test]
+fn a_client_that_stops_reading_goes_on_when_it_reads_again() {
+    const COUNT: usize = 12;
+    for shards in [1, 2] {
+        let key = key_on(shards, shards - 1, "k");
+        let mut cluster = Cluster::new(shards, 3, Faults { window_bytes: 1 << 20, ..Faults::none() });
+        let mut user = cluster.user(0);
+        let set = request(&["SET", &key, &"v".repeat(600 << 10)]);
+        cluster.say_request(&user, &set);
+        cluster.rest();
+        assert_eq!(cluster.hear(&mut user), [Value::ok()]);
+        cluster.world.set_reading(user.link, false);
+        (0..COUNT).for_each(|_| cluster.say(&user, &format!("GET {key}")));
+        while cluster.step() {}
+        let held: usize =
+            cluster.cores.iter().flat_map(|core| core.state.clients.iter()).map(|c| c.output_bytes()).sum();
+        assert!(shards > 1 || held < 4 << 20, "{held} bytes are held");
+        cluster.rest();
+        assert_eq!(cluster.hear(&mut user).len(), COUNT);
+        cluster.assert_nothing_left();
+    }
+}
+
+#[test]
+fn expiries_go_along_over_shards_and_end_there() {
+    let (from, to, copy) = (key_on(3, 0, "a"), key_on(3, 1, "b"), key_on(3, 2, "c"));
+    let mut cluster = Cluster::new(3, 5, Faults::none());
+    let mut user = cluster.user(0);
+    cluster.ask(&mut user, &format!("SET {from} v PX 5000"));
+    let at = cluster.ask(&mut user, &format!("PEXPIRETIME {from}"));
+    cluster.ask(&mut user, &format!("SET {to} old"));
+    assert_eq!(cluster.ask(&mut user, &format!("RENAME {from} {to}")), Value::ok());
+    assert_eq!(cluster.ask(&mut user, &format!("COPY {to} {copy}")), Value::Int(1));
+    for key in [&to, &copy] {
+        assert_eq!(cluster.ask(&mut user, &format!("PEXPIRETIME {key}")), at);
+    }
+    cluster.rest_for(Duration::from_millis(6000));
+    cluster.rest_for(Duration::from_millis(200));
+    let left: usize = cluster.cores.iter().map(|core| core.state.shard.dbs[0].len()).sum();
+    assert_eq!(left, 0, "keys that nobody has asked for are removed, too");
+    assert_eq!(cluster.ask(&mut user, &format!("RENAME {to} {from}")), Value::error("ERR no such key"));
+    assert_eq!(cluster.ask(&mut user, &format!("COPY {copy} {from}")), Value::Int(0));
+    cluster.assert_nothing_left();
+}
+
+#[test]
+fn a_source_that_expires_while_it_is_lent_is_gone() {
+    let (from, to) = (key_on(2, 0, "a"), key_on(2, 1, "b"));
+    let mut outcomes = [0; 2];
+    for seed in 0..50 {
+        let mut cluster = Cluster::new(2, seed, Faults { breaks: 0, ..Faults::drawn(seed) });
+        let mut user = cluster.user(1);
+        cluster.say(&user, &format!("SET {from} v PX 40"));
+        cluster.say(&user, &format!("RENAME {from} {to}"));
+        cluster.say(&user, &format!("EXISTS {from} {to}"));
+        for _ in 0..400 {
+            cluster.step();
+        }
+        cluster.rest_for(Duration::from_secs(1));
+        let replies = cluster.hear(&mut user);
+        let renamed = replies[1] == Value::ok();
+        assert!(renamed || replies[1] == Value::error("ERR no such key"), "seed {seed}: {replies:?}");
+        assert!(renamed || replies[2] == Value::Int(0), "seed {seed}: {replies:?}");
+        outcomes[usize::from(renamed)] += 1;
+        assert_eq!(cluster.ask(&mut user, &format!("EXISTS {from} {to}")), Value::Int(0));
+        cluster.assert_nothing_left();
+    }
+    assert!(outcomes.iter().all(|&count| count > 3), "{outcomes:?}");
+}
+
+#[test]
+fn a_large_request_behind_a_command_over_shards_is_read_to_its_end() {
+    let keys = [0, 1].map(|shard| key_on(2, shard, "k"));
+    for seed in 0..8 {
+        let faults = Faults { piece_max_bytes: 3 << 20, ..Faults::none() };
+        let mut cluster = Cluster::new(2, seed, faults);
+        let mut user = cluster.user(0);
+        cluster.say(&user, &format!("MGET {} {}", keys[0], keys[1]));
+        let value = vec![b'v'; 6 << 20];
+        cluster.say_request(&user, &vec![b"SET".to_vec(), keys[0].clone().into_bytes(), value]);
+        cluster.rest();
+        let replies = cluster.hear(&mut user);
+        assert_eq!(replies.len(), 2, "seed {seed}: {replies:?}");
+        cluster.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_client_that_meets_a_full_outbox_goes_on_when_it_is_sent() {
+    let mut cluster = Cluster::new(2, 1, Faults::none());
+    let mut user = cluster.user(0);
+    let key = key_on(2, 1, "k");
+    assert_eq!(cluster.ask(&mut user, &format!("SET {key} 1")), Value::ok());
+    // Stays full until there is a message to send.
+    cluster.cores[0].state.outboxes[1].bytes.resize(17 << 20, 0);
+    cluster.say(&user, &format!("GET {key}"));
+    while cluster.cores[0].state.stats.reads < 2 {
+        cluster.step();
+    }
+    (0..20).for_each(|_| assert!(cluster.step()));
+    assert_eq!(cluster.cores[0].state.stats.remote_commands, 1, "the GET waits");
+    cluster.cores[0].state.send(CoreId(1), Message::Monitor { line: Vec::new() });
+    cluster.rest();
+    assert_eq!(cluster.hear(&mut user), [Value::bulk("1")]);
+    cluster.assert_nothing_left();
+}
