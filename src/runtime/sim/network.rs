@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::base::rng::Rng;
-use crate::runtime::io::{ConnId, CoreId, Event, Handle, Io, Socket};
+use crate::runtime::io::{ConnId, CoreId, Event, Gather, Handle, Io, Socket};
 
 /// Error numbers of Linux that the core is told of.
 const EPIPE: i32 = 32;
@@ -343,7 +343,7 @@ impl Io for SimIo {
 
     fn poll(&mut self) {}
 
-    fn wait(&mut self, _: Duration) {}
+    fn wait(&mut self, _: Duration, _: Gather) {}
 
     fn has_events(&self) -> bool {
         self.network.borrow().has_events(self.core)
