@@ -55,9 +55,9 @@ pub fn run(mut config: Config, warnings: &[String]) -> ExitCode {
     if config.disable_thp && !cpu::disable_huge_pages() {
         log.warning(format_args!("WARNING cannot disable transparent huge pages: latencies may suffer"));
     }
-    match serve(config, log, &cpus) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err((log, error)) => {
+    match listen(&config, cpus.len()) {
+        Ok(listeners) => serve(config, log, &cpus, listeners),
+        Err(error) => {
             log.warning(format_args!("{error}"));
             ExitCode::FAILURE
         }
@@ -147,11 +147,7 @@ fn plain(error: &io::Error) -> String {
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
-fn serve(config: Config, log: Log, cpus: &[usize]) -> Result<(), (Log, String)> {
-    let listeners = match listen(&config, cpus.len()) {
-        Ok(listeners) => listeners,
-        Err(error) => return Err((log, error)),
-    };
+fn serve(config: Config, log: Log, cpus: &[usize], listeners: Vec<Vec<OwnedFd>>) -> ExitCode {
     let clock = SystemClock::calibrate();
     let map = ShardMap::new(cpus.len() as u16);
     let hasher = Hasher::random();
@@ -160,7 +156,7 @@ fn serve(config: Config, log: Log, cpus: &[usize]) -> Result<(), (Log, String)> 
     let shared = Arc::new(Shared::new(map, config, log, run_id, clock.unix_us()));
     if let Err(error) = stop_on_signals(&shared) {
         shared.log.warning(format_args!("cannot handle signals: {error}"));
-        return Ok(());
+        return ExitCode::FAILURE;
     }
     let doorbells = Doorbells::new(cpus.len());
     let (ready, readiness) = mpsc::channel();
@@ -192,7 +188,7 @@ fn serve(config: Config, log: Log, cpus: &[usize]) -> Result<(), (Log, String)> 
         thread.join().expect("panics abort the process");
     }
     withdraw(&shared);
-    if failures.is_empty() { Ok(()) } else { std::process::exit(1) }
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// What one core's thread starts with.

@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn long_calls_are_kept_short() {
         let mut log = SlowLog::default();
-        let long = vec![b'x'; 200];
+        let long = [b'x'; 200];
         let args: Vec<&[u8]> = std::iter::repeat_n(&long[..], 40).collect();
         log.push(1, 2, &args, String::new(), Vec::new(), 10);
         let entry = log.entries().next().unwrap();
