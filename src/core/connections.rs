@@ -22,6 +22,7 @@ impl CoreState {
             Event::Received(conn, data) => self.on_received(conn, data),
             Event::Sent(conn, buffer, result) => self.on_sent(conn, buffer, result),
             Event::Accepted(socket) => self.on_accepted(socket),
+            Event::Ended(conn, 0) => self.on_finished(conn),
             Event::Ended(conn, _) => self.close_client(conn),
             Event::Released(conn) => self.clients.free(conn),
             Event::AcceptFailed(error) => {
@@ -65,6 +66,7 @@ impl CoreState {
             waiting: Waiting::No,
             receive_paused: false,
             close_after_reply: false,
+            finished: false,
             closing: false,
             soft_limit_since_ms: None,
             received_bytes: 0,
@@ -109,6 +111,14 @@ impl CoreState {
         }
     }
 
+    /// The peer sends no more. Flushing closes the connection when everything is answered.
+    fn on_finished(&mut self, conn: ConnId) {
+        if let Some(client) = self.clients.get_mut(conn) {
+            client.finished = true;
+            CoreState::mark_dirty(&mut self.dirty, client);
+        }
+    }
+
     fn on_sent(&mut self, conn: ConnId, buffer: Vec<u8>, result: Result<(), i32>) {
         self.stats.writes += 1;
         self.stats.net_output_bytes += buffer.len() as u64;
@@ -134,6 +144,7 @@ impl CoreState {
         for _ in 0..self.runnable.len() {
             let Some(conn) = self.runnable.pop_front() else { break };
             self.run_input(conn);
+            self.mark_client_dirty(conn);
         }
     }
 
@@ -166,7 +177,7 @@ impl CoreState {
                 client.output_peak_bytes = client.output_peak_bytes.max(bytes.len());
                 io.send(conn, bytes);
                 self.check_output_limit(conn);
-            } else if client.close_after_reply && !client.expects_reply() {
+            } else if client.is_over() {
                 self.close_client(conn);
             } else {
                 let spare = client.row.take_ready();

@@ -303,7 +303,7 @@ impl CoreState {
         }
     }
 
-    fn mark_client_dirty(&mut self, conn: ConnId) {
+    pub(super) fn mark_client_dirty(&mut self, conn: ConnId) {
         if let Some(client) = self.clients.get_mut(conn) {
             CoreState::mark_dirty(&mut self.dirty, client);
         }

@@ -142,6 +142,8 @@ pub struct Client {
     pub receive_paused: bool,
     /// No request is accepted any more; the connection is closed when the replies are sent.
     pub close_after_reply: bool,
+    /// The peer sends no more, but may still read: it gets the replies to what it has sent.
+    pub finished: bool,
     /// The connection is being closed.
     pub closing: bool,
     /// Since when the soft output limit is exceeded, Unix milliseconds.
@@ -162,6 +164,13 @@ impl Client {
     /// Whether a reply of a request that was taken is still to come.
     pub fn expects_reply(&self) -> bool {
         self.row.gaps() > 0 || matches!(self.waiting, Waiting::Txn | Waiting::Ask)
+    }
+
+    /// Whether nothing is left to be done but to close the connection, once all output is sent.
+    pub fn is_over(&self) -> bool {
+        let has_request = self.input.as_ref().is_some_and(|input| input.bytes.len() >= input.at_least);
+        let ends = self.close_after_reply || (self.finished && self.waiting == Waiting::No && !has_request);
+        ends && !self.expects_reply()
     }
 
     /// Bytes of output that have not reached the kernel's socket buffer.

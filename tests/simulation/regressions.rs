@@ -128,3 +128,31 @@ fn a_client_that_meets_a_full_outbox_goes_on_when_it_is_sent() {
     assert_eq!(cluster.hear(&mut user), [Value::bulk("1")]);
     cluster.assert_nothing_left();
 }
+
+#[test]
+fn a_client_that_has_finished_sending_gets_all_its_replies() {
+    let keys = [0, 1].map(|shard| key_on(2, shard, "k"));
+    for seed in 0..20 {
+        let mut cluster = Cluster::new(2, seed, Faults { breaks: 0, ..Faults::drawn(seed) });
+        let mut user = cluster.user(0);
+        for line in ["SET A 1", "GET B", "MSET A 2 B 3", "GET B", "MGET A B", "DEL A B", "GET A"] {
+            cluster.say(&user, &line.replace('A', &keys[0]).replace('B', &keys[1]));
+        }
+        cluster.world.send(user.link, b"*2\r\n$3\r\nGET\r\n");
+        cluster.world.finish(user.link);
+        cluster.rest();
+        let both = Value::Array(vec![Value::bulk("2"), Value::bulk("3")]);
+        let expected = [
+            Value::ok(),
+            Value::NullBulk,
+            Value::ok(),
+            Value::bulk("3"),
+            both,
+            Value::Int(2),
+            Value::NullBulk,
+        ];
+        assert_eq!(cluster.hear(&mut user), expected, "seed {seed}");
+        assert!(cluster.world.is_over(user.link), "seed {seed}");
+        cluster.assert_nothing_left();
+    }
+}
