@@ -55,13 +55,7 @@ pub fn run(mut config: Config, warnings: &[String]) -> ExitCode {
     if config.disable_thp && !cpu::disable_huge_pages() {
         log.warning(format_args!("WARNING cannot disable transparent huge pages: latencies may suffer"));
     }
-    match serve(config, log, &cpus) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err((log, error)) => {
-            log.warning(format_args!("{error}"));
-            ExitCode::FAILURE
-        }
-    }
+    serve(config, log, &cpus)
 }
 
 /// The processor of each shard; more shards than processors share them.
@@ -147,10 +141,13 @@ fn plain(error: &io::Error) -> String {
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
-fn serve(config: Config, log: Log, cpus: &[usize]) -> Result<(), (Log, String)> {
+fn serve(config: Config, log: Log, cpus: &[usize]) -> ExitCode {
     let listeners = match listen(&config, cpus.len()) {
         Ok(listeners) => listeners,
-        Err(error) => return Err((log, error)),
+        Err(error) => {
+            log.warning(format_args!("{error}"));
+            return ExitCode::FAILURE;
+        }
     };
     let clock = SystemClock::calibrate();
     let map = ShardMap::new(cpus.len() as u16);
@@ -160,8 +157,9 @@ fn serve(config: Config, log: Log, cpus: &[usize]) -> Result<(), (Log, String)> 
     let shared = Arc::new(Shared::new(map, config, log, run_id, clock.unix_us()));
     if let Err(error) = stop_on_signals(&shared) {
         shared.log.warning(format_args!("cannot handle signals: {error}"));
-        return Ok(());
+        return ExitCode::FAILURE;
     }
+    write_pidfile(&shared);
     let doorbells = Doorbells::new(cpus.len());
     let (ready, readiness) = mpsc::channel();
     let mut threads = Vec::new();
@@ -192,7 +190,7 @@ fn serve(config: Config, log: Log, cpus: &[usize]) -> Result<(), (Log, String)> 
         thread.join().expect("panics abort the process");
     }
     withdraw(&shared);
-    if failures.is_empty() { Ok(()) } else { std::process::exit(1) }
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// What one core's thread starts with.
@@ -232,6 +230,16 @@ fn start(place: Place, shared: Arc<Shared>, ready: mpsc::Sender<Result<(), Strin
     std::thread::Builder::new().name(name).spawn(serve).expect("the system lets us start a thread")
 }
 
+/// Before the first client is served, and after the listening sockets have shown that no other server runs here.
+fn write_pidfile(shared: &Shared) {
+    let (config, _) = shared.config.current();
+    if !config.pidfile.as_os_str().is_empty()
+        && let Err(error) = std::fs::write(&config.pidfile, format!("{}\n", std::process::id()))
+    {
+        shared.log.warning(format_args!("Failed to write PID file: {}", plain(&error)));
+    }
+}
+
 /// Tells everybody who wants to know that the server is ready.
 fn announce(shared: &Shared) {
     let (config, _) = shared.config.current();
@@ -244,11 +252,6 @@ fn announce(shared: &Shared) {
     if !config.unixsocket.as_os_str().is_empty() {
         shared.log.notice(format_args!("Ready to accept connections unix"));
     }
-    if !config.pidfile.as_os_str().is_empty()
-        && let Err(error) = std::fs::write(&config.pidfile, format!("{}\n", std::process::id()))
-    {
-        shared.log.warning(format_args!("Failed to write PID file: {}", plain(&error)));
-    }
     if matches!(config.supervised, Supervised::Systemd | Supervised::Auto) {
         let ready =
             [sd_notify::NotifyState::Status("Ready to accept connections"), sd_notify::NotifyState::Ready];
@@ -258,18 +261,22 @@ fn announce(shared: &Shared) {
     }
 }
 
-/// Removes what the server has left in the file system for its lifetime.
+/// Says that the server stops, and removes what it has left in the file system for its lifetime.
 fn withdraw(shared: &Shared) {
     let (config, _) = shared.config.current();
-    for path in [&config.pidfile, &config.unixsocket] {
-        if !path.as_os_str().is_empty() {
-            remove(path, shared);
-        }
+    remove(&config.pidfile, shared);
+    remove(&config.unixsocket, shared);
+    if matches!(config.supervised, Supervised::Systemd | Supervised::Auto) {
+        sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]).ok();
     }
     shared.log.warning(format_args!("Redis is now ready to exit, bye bye..."));
 }
 
+/// Removes a file that the server has made for its lifetime; an empty path is none.
 fn remove(path: &Path, shared: &Shared) {
+    if path.as_os_str().is_empty() {
+        return;
+    }
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             shared.log.warning(format_args!("cannot remove {}: {}", path.display(), plain(&error)));
