@@ -22,6 +22,7 @@ impl CoreState {
             Event::Received(conn, data) => self.on_received(conn, data),
             Event::Sent(conn, buffer, result) => self.on_sent(conn, buffer, result),
             Event::Accepted(socket) => self.on_accepted(socket),
+            Event::Progress(conn, taken) => self.on_progress(conn, taken),
             Event::Ended(conn, _) => self.close_client(conn),
             Event::Released(conn) => self.clients.free(conn),
             Event::AcceptFailed(error) => {
@@ -107,6 +108,16 @@ impl CoreState {
         if client.session.monitor {
             crate::admin::monitor::announce(self);
         }
+    }
+
+    /// A client reads what is sent to it, if only slowly.
+    fn on_progress(&mut self, conn: ConnId, taken: usize) {
+        let now_ms = self.now_ms();
+        let Some(client) = self.clients.get_mut(conn) else { return };
+        client.active_ms = now_ms;
+        client.sending_bytes -= taken;
+        // Its limits look different now.
+        CoreState::mark_dirty(&mut self.dirty, client);
     }
 
     fn on_sent(&mut self, conn: ConnId, buffer: Vec<u8>, result: Result<(), i32>) {
@@ -213,7 +224,7 @@ impl CoreState {
             .filter(|client| {
                 timeout_ms > 0 && now_ms - client.active_ms > timeout_ms && !client.session.monitor
             })
-            .filter(|client| client.waiting == Waiting::No)
+            .filter(|client| matches!(client.waiting, Waiting::No | Waiting::Room))
             .map(|client| client.conn)
             .collect();
         idle.into_iter().for_each(|conn| self.close_client(conn));
