@@ -23,6 +23,7 @@ impl CoreState {
             Event::Sent(conn, buffer, result) => self.on_sent(conn, buffer, result),
             Event::Accepted(socket) => self.on_accepted(socket),
             Event::Progress(conn, taken) => self.on_progress(conn, taken),
+            Event::Ended(conn, 0) => self.on_half_closed(conn),
             Event::Ended(conn, _) => self.close_client(conn),
             Event::Released(conn) => self.clients.free(conn),
             Event::AcceptFailed(error) => {
@@ -65,6 +66,8 @@ impl CoreState {
             dirty: false,
             waiting: Waiting::No,
             receive_paused: false,
+            half_closed: false,
+            remote_reply_bytes: Client::REMOTE_REPLY_BYTES,
             close_after_reply: false,
             closing: false,
             soft_limit_since_ms: None,
@@ -110,6 +113,17 @@ impl CoreState {
         }
     }
 
+    /// The peer has closed, or at least sends nothing more: it gets the replies to what it has sent. Who was held back by
+    /// `CLIENT PAUSE` has given up.
+    fn on_half_closed(&mut self, conn: ConnId) {
+        let Some(client) = self.clients.get_mut(conn) else { return };
+        client.half_closed = true;
+        if client.waiting == Waiting::Paused || client.session.monitor {
+            return self.close_client(conn);
+        }
+        CoreState::mark_dirty(&mut self.dirty, client);
+    }
+
     /// A client reads what is sent to it, if only slowly.
     fn on_progress(&mut self, conn: ConnId, taken: usize) {
         let now_ms = self.now_ms();
@@ -140,6 +154,18 @@ impl CoreState {
         self.recycle_buffer(buffer);
     }
 
+    /// Lets clients try again that found an outbox full.
+    pub fn on_outboxes_sent(&mut self) {
+        for conn in std::mem::take(&mut self.crowded) {
+            if let Some(client) = self.clients.get_mut(conn)
+                && client.waiting == Waiting::Outbox
+            {
+                client.waiting = Waiting::No;
+                self.runnable.push_back(conn);
+            }
+        }
+    }
+
     /// Lets clients go on whose wait is over.
     pub fn resume_clients(&mut self) {
         for _ in 0..self.runnable.len() {
@@ -165,11 +191,13 @@ impl CoreState {
                 client.output_peak_bytes = client.output_peak_bytes.max(bytes.len());
                 io.send(conn, bytes);
                 self.check_output_limit(conn);
-            } else if client.close_after_reply && !client.expects_reply() {
+            } else if client.is_done() {
                 self.close_client(conn);
             } else {
                 let spare = client.row.take_ready();
                 self.recycle_buffer(spare);
+                // Replies may be held back by the first, which is still to come.
+                self.check_output_limit(conn);
             }
         }
         debug_assert!(self.dirty.is_empty());
