@@ -149,6 +149,7 @@ impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
             }
         }
         self.spare_batches.truncate(64);
+        self.state.on_outboxes_sent();
     }
 
     fn has_unsent(&self) -> bool {

@@ -55,13 +55,7 @@ pub fn run(mut config: Config, warnings: &[String]) -> ExitCode {
     if config.disable_thp && !cpu::disable_huge_pages() {
         log.warning(format_args!("WARNING cannot disable transparent huge pages: latencies may suffer"));
     }
-    match listen(&config, cpus.len()) {
-        Ok(listeners) => serve(config, log, &cpus, listeners),
-        Err(error) => {
-            log.warning(format_args!("{error}"));
-            ExitCode::FAILURE
-        }
-    }
+    serve(config, log, &cpus)
 }
 
 /// The processor of each shard; more shards than processors share them.
@@ -147,7 +141,14 @@ fn plain(error: &io::Error) -> String {
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
-fn serve(config: Config, log: Log, cpus: &[usize], listeners: Vec<Vec<OwnedFd>>) -> ExitCode {
+fn serve(config: Config, log: Log, cpus: &[usize]) -> ExitCode {
+    let listeners = match listen(&config, cpus.len()) {
+        Ok(listeners) => listeners,
+        Err(error) => {
+            log.warning(format_args!("{error}"));
+            return ExitCode::FAILURE;
+        }
+    };
     let clock = SystemClock::calibrate();
     let map = ShardMap::new(cpus.len() as u16);
     let hasher = Hasher::random();
@@ -158,6 +159,7 @@ fn serve(config: Config, log: Log, cpus: &[usize], listeners: Vec<Vec<OwnedFd>>)
         shared.log.warning(format_args!("cannot handle signals: {error}"));
         return ExitCode::FAILURE;
     }
+    write_pidfile(&shared);
     let doorbells = Doorbells::new(cpus.len());
     let (ready, readiness) = mpsc::channel();
     let mut threads = Vec::new();
@@ -228,6 +230,16 @@ fn start(place: Place, shared: Arc<Shared>, ready: mpsc::Sender<Result<(), Strin
     std::thread::Builder::new().name(name).spawn(serve).expect("the system lets us start a thread")
 }
 
+/// Before the first client is served, and after the listening sockets have shown that no other server runs here.
+fn write_pidfile(shared: &Shared) {
+    let (config, _) = shared.config.current();
+    if !config.pidfile.as_os_str().is_empty()
+        && let Err(error) = std::fs::write(&config.pidfile, format!("{}\n", std::process::id()))
+    {
+        shared.log.warning(format_args!("Failed to write PID file: {}", plain(&error)));
+    }
+}
+
 /// Tells everybody who wants to know that the server is ready.
 fn announce(shared: &Shared) {
     let (config, _) = shared.config.current();
@@ -241,11 +253,6 @@ fn announce(shared: &Shared) {
     if !config.unixsocket.as_os_str().is_empty() {
         shared.log.notice(format_args!("Ready to accept connections unix"));
     }
-    if !config.pidfile.as_os_str().is_empty()
-        && let Err(error) = std::fs::write(&config.pidfile, format!("{}\n", std::process::id()))
-    {
-        shared.log.warning(format_args!("Failed to write PID file: {}", plain(&error)));
-    }
     if matches!(config.supervised, Supervised::Systemd | Supervised::Auto) {
         let ready =
             [sd_notify::NotifyState::Status("Ready to accept connections"), sd_notify::NotifyState::Ready];
@@ -255,18 +262,22 @@ fn announce(shared: &Shared) {
     }
 }
 
-/// Removes what the server has left in the file system for its lifetime.
+/// Says that the server stops, and removes what it has left in the file system for its lifetime.
 fn withdraw(shared: &Shared) {
     let (config, _) = shared.config.current();
-    for path in [&config.pidfile, &config.unixsocket] {
-        if !path.as_os_str().is_empty() {
-            remove(path, shared);
-        }
+    remove(&config.pidfile, shared);
+    remove(&config.unixsocket, shared);
+    if matches!(config.supervised, Supervised::Systemd | Supervised::Auto) {
+        sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]).ok();
     }
     shared.log.warning(format_args!("Redis is now ready to exit, bye bye..."));
 }
 
+/// Removes a file that the server has made for its lifetime; an empty path is none.
 fn remove(path: &Path, shared: &Shared) {
+    if path.as_os_str().is_empty() {
+        return;
+    }
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             shared.log.warning(format_args!("cannot remove {}: {}", path.display(), plain(&error)));

@@ -31,10 +31,8 @@ pub fn checked_name(name: &[u8]) -> Result<&[u8], Error> {
 pub fn line(client: &Client, now_ms: i64, lookup: &Lookup) -> String {
     let session = &client.session;
     let command = client.last_command.map_or("NULL", |id| lookup.get(id).full_name);
-    let (input, input_free) = client
-        .input
-        .as_ref()
-        .map_or((0, 0), |input| (input.bytes.len(), input.bytes.capacity() - input.bytes.len()));
+    let (input, input_free) =
+        client.input.as_ref().map_or((0, 0), |input| (input.bytes().len(), input.memory_bytes().1));
     let output = &client.row;
     let text = String::from_utf8_lossy;
     format!(

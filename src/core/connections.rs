@@ -22,7 +22,8 @@ impl CoreState {
             Event::Received(conn, data) => self.on_received(conn, data),
             Event::Sent(conn, buffer, result) => self.on_sent(conn, buffer, result),
             Event::Accepted(socket) => self.on_accepted(socket),
-            Event::Ended(conn, 0) => self.on_finished(conn),
+            Event::Progress(conn, taken) => self.on_progress(conn, taken),
+            Event::Ended(conn, 0) => self.on_half_closed(conn),
             Event::Ended(conn, _) => self.close_client(conn),
             Event::Released(conn) => self.clients.free(conn),
             Event::AcceptFailed(error) => {
@@ -65,8 +66,9 @@ impl CoreState {
             dirty: false,
             waiting: Waiting::No,
             receive_paused: false,
+            half_closed: false,
+            remote_reply_bytes: Client::REMOTE_REPLY_BYTES,
             close_after_reply: false,
-            finished: false,
             closing: false,
             soft_limit_since_ms: None,
             received_bytes: 0,
@@ -111,12 +113,25 @@ impl CoreState {
         }
     }
 
-    /// The peer sends no more. Flushing closes the connection when everything is answered.
-    fn on_finished(&mut self, conn: ConnId) {
-        if let Some(client) = self.clients.get_mut(conn) {
-            client.finished = true;
-            CoreState::mark_dirty(&mut self.dirty, client);
+    /// The peer has closed, or at least sends nothing more: it gets the replies to what it has sent. Who was held back by
+    /// `CLIENT PAUSE` has given up.
+    fn on_half_closed(&mut self, conn: ConnId) {
+        let Some(client) = self.clients.get_mut(conn) else { return };
+        client.half_closed = true;
+        if client.waiting == Waiting::Paused || client.session.monitor {
+            return self.close_client(conn);
         }
+        CoreState::mark_dirty(&mut self.dirty, client);
+    }
+
+    /// A client reads what is sent to it, if only slowly.
+    fn on_progress(&mut self, conn: ConnId, taken: usize) {
+        let now_ms = self.now_ms();
+        let Some(client) = self.clients.get_mut(conn) else { return };
+        client.active_ms = now_ms;
+        client.sending_bytes -= taken;
+        // Its limits look different now.
+        CoreState::mark_dirty(&mut self.dirty, client);
     }
 
     fn on_sent(&mut self, conn: ConnId, buffer: Vec<u8>, result: Result<(), i32>) {
@@ -137,6 +152,18 @@ impl CoreState {
             }
         }
         self.recycle_buffer(buffer);
+    }
+
+    /// Lets clients try again that found an outbox full.
+    pub fn on_outboxes_sent(&mut self) {
+        for conn in std::mem::take(&mut self.crowded) {
+            if let Some(client) = self.clients.get_mut(conn)
+                && client.waiting == Waiting::Outbox
+            {
+                client.waiting = Waiting::No;
+                self.runnable.push_back(conn);
+            }
+        }
     }
 
     /// Lets clients go on whose wait is over.
@@ -177,11 +204,13 @@ impl CoreState {
                 client.output_peak_bytes = client.output_peak_bytes.max(bytes.len());
                 io.send(conn, bytes);
                 self.check_output_limit(conn);
-            } else if client.is_over() {
+            } else if client.is_done() {
                 self.close_client(conn);
             } else {
                 let spare = client.row.take_ready();
                 self.recycle_buffer(spare);
+                // Replies may be held back by the first, which is still to come.
+                self.check_output_limit(conn);
             }
         }
         debug_assert!(self.dirty.is_empty());
@@ -236,7 +265,7 @@ impl CoreState {
             .filter(|client| {
                 timeout_ms > 0 && now_ms - client.active_ms > timeout_ms && !client.session.monitor
             })
-            .filter(|client| client.waiting == Waiting::No)
+            .filter(|client| matches!(client.waiting, Waiting::No | Waiting::Room))
             .map(|client| client.conn)
             .collect();
         idle.into_iter().for_each(|conn| self.close_client(conn));

@@ -26,7 +26,7 @@ use crate::shared::lock;
 const INPUT_PAUSE_BYTES: usize = 1 << 20;
 /// Unsent output of a client beyond which its requests wait, in bytes.
 const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
-/// Replies that one client may expect from other cores.
+/// Replies that one client may expect from other cores, small ones.
 const GAPS_MAX: usize = 4096;
 /// Bytes under way to one other core beyond which clients wait.
 const OUTBOX_MAX_BYTES: usize = 16 << 20;
@@ -99,15 +99,13 @@ impl CoreState {
                 && let Some(client) = self.clients.get_mut(conn)
             {
                 // What is left of the frame needs memory of its own: the receive buffer is given back.
-                let bytes = data[used..].to_vec();
-                client.input = Some(Box::new(Input { bytes, parser, at_least }));
+                client.input = Some(Box::new(Input::new(&data[used..], parser, at_least)));
             } else {
                 parser.reset();
                 self.parser = parser;
             }
         } else {
-            let input = client.input.get_or_insert_default();
-            input.bytes.extend_from_slice(data);
+            client.input.get_or_insert_default().extend(data);
             self.run_input(conn);
         }
         self.bound_input(conn);
@@ -119,21 +117,26 @@ impl CoreState {
         if !client.is_ready() {
             return;
         }
-        let Some(mut input) = client.input.take() else { return };
-        if input.bytes.len() < input.at_least {
-            client.input = Some(input);
-            return;
+        if let Some(mut input) = client.input.take_if(|input| input.is_worth_a_try()) {
+            let mut parser = std::mem::take(&mut input.parser);
+            let (used, at_least) = self.run_requests(conn, input.bytes(), &mut parser);
+            input.consume(used);
+            (input.parser, input.at_least) = (parser, at_least);
+            let Some(client) = self.clients.get_mut(conn) else { return };
+            if !input.bytes().is_empty() {
+                client.input = Some(input);
+            }
         }
-        let (used, at_least) = self.run_requests(conn, &input.bytes, &mut input.parser);
-        let Some(client) = self.clients.get_mut(conn) else { return };
-        if used < input.bytes.len() {
-            input.bytes.drain(..used);
-            input.at_least = at_least;
-            client.input = Some(input);
-        }
-        let is_short = client.input.as_ref().is_none_or(|input| input.bytes.len() < INPUT_PAUSE_BYTES);
-        // One that is ready needs the rest of its frame, however long what it has is.
-        if client.receive_paused && (is_short || client.is_ready()) {
+        self.resume_receive(conn);
+        // It may have been its last, and need no reply.
+        self.mark_client_dirty(conn);
+    }
+
+    /// Receives again from a client whose input has gone down, or whose next frame lacks bytes, however large it is.
+    fn resume_receive(&mut self, conn: ConnId) {
+        let Some(client) = self.clients.get_mut(conn).filter(|client| client.receive_paused) else { return };
+        let held = client.input.as_ref().map_or(0, |input| input.bytes().len());
+        if client.is_ready() || held < INPUT_PAUSE_BYTES {
             client.receive_paused = false;
             self.orders.push(Order::Resume(conn));
         }
@@ -143,7 +146,7 @@ impl CoreState {
     fn bound_input(&mut self, conn: ConnId) {
         let Some(client) = self.clients.get_mut(conn) else { return };
         let Some(input) = &client.input else { return };
-        let held = input.bytes.len();
+        let held = input.bytes().len();
         if held as u64 > self.config.client_query_buffer_limit_bytes {
             self.stats.query_limit_disconnections += 1;
             let who = crate::admin::clients::line(client, self.shard.now_ms, self.lookup);
@@ -205,9 +208,10 @@ impl CoreState {
         if !client.is_ready() {
             return false;
         }
-        let has_room = client.row.ready_len() + client.sending_bytes <= OUTPUT_PAUSE_BYTES;
+        let has_room = client.output_bytes() <= OUTPUT_PAUSE_BYTES;
         if !has_room {
-            client.waiting = Waiting::Room;
+            // Nothing can be sent as long as the first reply is still to come.
+            client.waiting = if client.row.gaps() > 0 { Waiting::Replies } else { Waiting::Room };
         }
         has_room
     }
@@ -540,11 +544,11 @@ impl CoreState {
     fn run_there(&mut self, conn: ConnId, owner: CoreId, command: &'static Command, args: &[&[u8]]) -> Next {
         let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
         let outbox = &mut self.outboxes[owner.index()];
-        if client.row.gaps() >= GAPS_MAX {
+        let gaps = client.row.gaps();
+        if gaps > 0 && gaps >= gaps_max(client.remote_reply_bytes) {
             return wait_for_replies(client);
         }
         if outbox.bytes.len() > OUTBOX_MAX_BYTES {
-            // It may have no reply to come that would wake it.
             client.waiting = Waiting::Outbox;
             self.crowded.push(conn);
             return Next::Again;
@@ -720,6 +724,12 @@ impl CoreState {
 fn wait_for_replies(client: &mut Client) -> Next {
     client.waiting = Waiting::Replies;
     Next::Again
+}
+
+/// Replies that one client may expect from other cores if each is as large as this: together they are not much more than
+/// the output that it may have unsent.
+fn gaps_max(reply_bytes: usize) -> usize {
+    (OUTPUT_PAUSE_BYTES / reply_bytes).clamp(1, GAPS_MAX)
 }
 
 /// What a command of one shard needs of it.

@@ -138,6 +138,7 @@ impl CoreState {
     fn on_reply(&mut self, to: ReplyTo, reply: &[u8]) {
         let Some(client) = self.clients.get_same(to.conn, to.client) else { return };
         let muted = client.session.reply_mode != ReplyMode::On;
+        client.note_remote_reply(reply.len());
         client.row.fill(to.sequence, if muted { b"" } else { reply });
         CoreState::mark_dirty(&mut self.dirty, client);
         if client.waiting == Waiting::Replies && client.row.gaps() == 0 {

@@ -173,7 +173,7 @@ pub struct CoreState {
     pub dirty: Vec<ConnId>,
     /// Clients whose requests may go on.
     pub runnable: VecDeque<ConnId>,
-    /// Clients that wait because an outbox is too full.
+    /// Clients that wait for an outbox to be sent.
     pub crowded: Vec<ConnId>,
     /// What to ask of the system.
     pub orders: Vec<Order>,
@@ -400,7 +400,7 @@ impl CoreState {
         for client in self.clients.iter() {
             stats.clients += u64::from(!client.refused);
             stats.client_bytes += client.memory_bytes() as u64;
-            let input = client.input.as_ref().map_or(0, |input| input.bytes.len()) as u64;
+            let input = client.input.as_ref().map_or(0, |input| input.bytes().len()) as u64;
             stats.max_input_bytes = stats.max_input_bytes.max(input);
             stats.max_output_bytes = stats.max_output_bytes.max(client.output_bytes() as u64);
             stats.blocked_clients += u64::from(client.waiting == crate::net::client::Waiting::Paused);

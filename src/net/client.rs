@@ -33,9 +33,9 @@ pub enum Waiting {
     Ask,
     /// `CLIENT PAUSE` is in force.
     Paused,
-    /// Too many replies have not been taken by the client.
+    /// The client does not read its replies.
     Room,
-    /// Too much is on its way to another core.
+    /// Too much is on its way to another core already.
     Outbox,
 }
 
@@ -64,15 +64,57 @@ pub struct Session {
     pub monitor: bool,
 }
 
+/// What replies of other cores are taken to need before the first has come, and at least, in bytes.
+const REMOTE_REPLY_BYTES: (usize, usize) = (16 << 10, 256);
+
 /// Bytes of a frame that is not complete, or of requests that have to wait.
 #[derive(Debug, Default)]
 pub struct Input {
-    /// From the start of the first frame that has not run.
-    pub bytes: Vec<u8>,
+    bytes: Vec<u8>,
+    /// Where the first frame that has not run begins in `bytes`. What is before it is given up only when that is most
+    /// of it: requests that wait one by one would otherwise move all behind them each time.
+    start: usize,
     /// How far that frame was parsed.
     pub parser: Parser,
     /// Parsing again is of no use with fewer bytes than this.
     pub at_least: usize,
+}
+
+impl Input {
+    /// Input that begins with a frame that has been parsed to some extent.
+    pub fn new(bytes: &[u8], parser: Parser, at_least: usize) -> Input {
+        Input { bytes: bytes.to_vec(), start: 0, parser, at_least }
+    }
+
+    /// From the start of the first frame that has not run.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    /// Adds what has come in.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Gives up so many bytes at the beginning.
+    pub fn consume(&mut self, count: usize) {
+        self.start += count;
+        if self.start > self.bytes.len() / 2 {
+            self.bytes.drain(..std::mem::take(&mut self.start));
+        }
+    }
+
+    /// Whether another attempt to run a request makes sense.
+    #[inline]
+    pub fn is_worth_a_try(&self) -> bool {
+        self.bytes().len() >= self.at_least
+    }
+
+    /// Heap bytes held, and how many of them hold no input.
+    pub fn memory_bytes(&self) -> (usize, usize) {
+        (self.bytes.capacity() + self.parser.memory_bytes(), self.bytes.capacity() - self.bytes().len())
+    }
 }
 
 /// Sizes of a request that is running, as `CLIENT LIST` shows them; zero while none is.
@@ -140,10 +182,12 @@ pub struct Client {
     pub waiting: Waiting,
     /// Whether receiving is paused, because input piles up.
     pub receive_paused: bool,
+    /// The peer sends nothing more. What it has sent is answered, then the connection is closed.
+    pub half_closed: bool,
+    /// How large the replies of commands on other cores are, the largest of the latest counting most, in bytes.
+    pub remote_reply_bytes: usize,
     /// No request is accepted any more; the connection is closed when the replies are sent.
     pub close_after_reply: bool,
-    /// The peer sends no more, but may still read: it gets the replies to what it has sent.
-    pub finished: bool,
     /// The connection is being closed.
     pub closing: bool,
     /// Since when the soft output limit is exceeded, Unix milliseconds.
@@ -166,11 +210,23 @@ impl Client {
         self.row.gaps() > 0 || matches!(self.waiting, Waiting::Txn | Waiting::Ask)
     }
 
-    /// Whether nothing is left to be done but to close the connection, once all output is sent.
-    pub fn is_over(&self) -> bool {
-        let has_request = self.input.as_ref().is_some_and(|input| input.bytes.len() >= input.at_least);
-        let ends = self.close_after_reply || (self.finished && self.waiting == Waiting::No && !has_request);
-        ends && !self.expects_reply()
+    /// What [`Client::remote_reply_bytes`] begins with.
+    pub const REMOTE_REPLY_BYTES: usize = REMOTE_REPLY_BYTES.0;
+
+    /// Takes note of the size of another core's reply.
+    #[inline]
+    pub fn note_remote_reply(&mut self, bytes: usize) {
+        let faded = self.remote_reply_bytes - self.remote_reply_bytes / 8;
+        self.remote_reply_bytes = faded.max(bytes).max(REMOTE_REPLY_BYTES.1);
+    }
+
+    /// Whether all that the client will ever be sent has been sent, and nothing more is to be read from it.
+    pub fn is_done(&self) -> bool {
+        let runs_nothing_more = self.close_after_reply
+            || self.half_closed
+                && self.waiting == Waiting::No
+                && self.input.as_ref().is_none_or(|input| !input.is_worth_a_try());
+        runs_nothing_more && !self.sending && self.row.is_empty() && !self.expects_reply()
     }
 
     /// Bytes of output that have not reached the kernel's socket buffer.
@@ -180,10 +236,7 @@ impl Client {
 
     /// Heap bytes held for this client.
     pub fn memory_bytes(&self) -> usize {
-        let input = self
-            .input
-            .as_ref()
-            .map_or(0, |input| size_of::<Input>() + input.bytes.capacity() + input.parser.memory_bytes());
+        let input = self.input.as_ref().map_or(0, |input| size_of::<Input>() + input.memory_bytes().0);
         size_of::<Client>()
             + self.peer.capacity()
             + self.local.capacity()

@@ -8,6 +8,9 @@
 
 use std::collections::VecDeque;
 
+/// Places whose memory a row without gaps keeps: enough for usual pipelines, and little for an idle connection.
+const IDLE_PLACES_MAX: usize = 32;
+
 #[derive(Debug)]
 enum Place {
     /// Still to come.
@@ -73,6 +76,9 @@ impl ReplyRow {
             self.out.extend_from_slice(bytes);
             self.behind.pop_front();
             self.first += 1;
+        }
+        if self.gaps == 0 && self.behind.capacity() > IDLE_PLACES_MAX {
+            self.behind = VecDeque::new();
         }
     }
 

@@ -103,8 +103,10 @@ pub enum Event<'a> {
     AcceptFailed(i32),
     /// Bytes of a connection, valid until the next call.
     Received(ConnId, &'a [u8]),
-    /// The peer closed, or the connection broke with this error number (0 for an orderly end).
+    /// The connection broke with this error number; 0: the peer sends nothing more, but may still receive.
     Ended(ConnId, i32),
+    /// The peer was slow, and the system has taken so many more bytes of a send that goes on.
+    Progress(ConnId, usize),
     /// The buffer given to [`Io::send`] is sent completely, or failed with this error number.
     Sent(ConnId, Vec<u8>, Result<(), i32>),
     /// The id is free again.

@@ -35,6 +35,8 @@ const COMPLETIONS: u32 = 8192;
 const BUFFERS: u16 = 128;
 const BUFFER_BYTES: usize = 16 * 1024;
 const BUFFER_GROUP: u16 = 0;
+/// Bytes sent at once at most. The kernel takes no more than just under 2 GiB, and says nothing about the rest.
+const SEND_MAX_BYTES: usize = 1 << 30;
 
 /// What a completion is about, in the upper half of its user data; the lower half is an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,10 +104,14 @@ enum SendState {
     Idle,
     /// Queued, or tried by the `enter` that is under way.
     Submitted,
-    /// The socket was full: a poll is armed that completes when it takes bytes again.
+    /// The socket was full.
+    Full,
+    /// A poll is armed that completes when the socket takes bytes again.
     Polling,
     /// It failed with this error number.
     Failed(i32),
+    /// All is sent, or it failed with this error number; [`Event::Sent`] is to be reported.
+    Over(Result<(), i32>),
 }
 
 impl Conn {
@@ -139,6 +145,8 @@ pub struct RingIo {
     submitted: Vec<ConnId>,
     /// Sends that are over, to be reported.
     sent: VecDeque<ConnId>,
+    /// Bytes taken by sends that are not over, to be reported.
+    progress: VecDeque<(ConnId, usize)>,
     /// The buffer lent out with the last event.
     lent: Option<u16>,
     /// Receives that ended for lack of buffers, to be armed again.
@@ -210,6 +218,7 @@ impl RingIo {
             released: VecDeque::new(),
             submitted: Vec::new(),
             sent: VecDeque::new(),
+            progress: VecDeque::new(),
             lent: None,
             starved: Vec::new(),
             doorbells,
@@ -265,6 +274,10 @@ impl RingIo {
                 _ => panic!("io_uring_enter failed: {error}"),
             },
         }
+        let (all_submitted, overflown) = {
+            let queue = self.ring.0.submission();
+            (queue.is_empty(), queue.cq_overflow())
+        };
         let mut unsent = Vec::new();
         for entry in self.ring.0.completion() {
             let (op, index) = split_user_data(entry.user_data());
@@ -274,32 +287,55 @@ impl RingIo {
                 _ => self.completions.push_back(completion),
             }
         }
-        for completion in unsent {
-            self.on_unsent(completion);
-        }
-        let (all_submitted, overflown) = {
-            let queue = self.ring.0.submission();
-            (queue.is_empty(), queue.cq_overflow())
-        };
+        unsent.iter().for_each(|&completion| self.on_unsent(completion));
         if overflown {
             // Completions that had no room are posted by another enter; what a send did may be among them.
             self.enter();
         } else if all_submitted {
             self.settle_sends();
         }
+        // Last, because they are queued for the next enter, and may need one to make room.
+        for completion in unsent {
+            self.poll_if_full(ConnId(completion.index));
+        }
+    }
+
+    /// Lets the kernel tell when a socket that was full takes bytes again.
+    fn poll_if_full(&mut self, id: ConnId) {
+        let conn = self.conn(id.0);
+        if conn.send != SendState::Full {
+            return;
+        }
+        conn.send = SendState::Polling;
+        let poll = opcode::PollAdd::new(types::Fd(conn.fd.as_raw_fd()), libc::POLLOUT as u32).build();
+        self.push(&poll.user_data(user_data(Op::Writable, id.0)));
     }
 
     /// Takes the sends of the last `enter` that have posted nothing as done.
     fn settle_sends(&mut self) {
-        for id in self.submitted.drain(..) {
+        // Those that are submitted meanwhile are for the next `enter`.
+        let settled = self.submitted.len();
+        for at in 0..settled {
+            let id = self.submitted[at];
             let Some(conn) = self.conns[id.index()].as_mut() else { continue };
             match conn.send {
-                SendState::Submitted => conn.send = SendState::Idle,
-                SendState::Failed(_) => {}
-                SendState::Idle | SendState::Polling => continue,
+                SendState::Submitted => {
+                    let (bytes, taken) = conn.sending.as_mut().expect("a send has bytes");
+                    let piece = send_piece(bytes, *taken).len();
+                    *taken += piece;
+                    if *taken < bytes.len() {
+                        self.progress.push_back((id, piece));
+                        self.submit_send(id);
+                        continue;
+                    }
+                    conn.send = SendState::Over(Ok(()));
+                }
+                SendState::Failed(error) => conn.send = SendState::Over(Err(error)),
+                SendState::Idle | SendState::Full | SendState::Polling | SendState::Over(_) => continue,
             }
             self.sent.push_back(id);
         }
+        self.submitted.drain(..settled);
     }
 
     /// A send has not taken all its bytes.
@@ -309,12 +345,14 @@ impl RingIo {
         let conn = self.conn(completion.index);
         let (bytes, taken) = conn.sending.as_mut().expect("a send has bytes");
         match completion.result {
-            n if n >= 0 && *taken + n as usize == bytes.len() => {}
+            n if n >= 0 && n as usize == send_piece(bytes, *taken).len() => {}
             n if n >= 0 || n == -libc::EAGAIN || n == -libc::EINTR => {
-                *taken += n.max(0) as usize;
-                conn.send = SendState::Polling;
-                let poll = opcode::PollAdd::new(types::Fd(conn.fd.as_raw_fd()), libc::POLLOUT as u32).build();
-                self.push(&poll.user_data(user_data(Op::Writable, id.0)));
+                let more = n.max(0) as usize;
+                *taken += more;
+                conn.send = SendState::Full;
+                if more > 0 {
+                    self.progress.push_back((id, more));
+                }
             }
             error => conn.send = SendState::Failed(-error),
         }
@@ -346,8 +384,8 @@ impl RingIo {
         let conn = self.conns[id.index()].as_mut().expect("sends are submitted for live connections");
         conn.send = SendState::Submitted;
         let (bytes, taken) = conn.sending.as_ref().expect("a send has bytes");
-        let rest = &bytes[*taken..];
-        let entry = opcode::Send::new(types::Fd(conn.fd.as_raw_fd()), rest.as_ptr(), rest.len() as u32)
+        let piece = send_piece(bytes, *taken);
+        let entry = opcode::Send::new(types::Fd(conn.fd.as_raw_fd()), piece.as_ptr(), piece.len() as u32)
             .flags(libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | libc::MSG_WAITALL)
             .build()
             .flags(squeue::Flags::SKIP_SUCCESS);
@@ -411,9 +449,8 @@ impl RingIo {
     fn on_sent(&mut self, id: ConnId) -> Option<Event<'static>> {
         let conn = self.conn(id.0);
         let (bytes, _) = conn.sending.take().expect("a send has bytes");
-        let result = match std::mem::replace(&mut conn.send, SendState::Idle) {
-            SendState::Failed(error) => Err(error),
-            _ => Ok(()),
+        let SendState::Over(result) = std::mem::replace(&mut conn.send, SendState::Idle) else {
+            unreachable!("only sends that are over are reported")
         };
         if conn.closing {
             self.release_if_idle(id);
@@ -448,6 +485,11 @@ impl RingIo {
             error => Some(Event::AcceptFailed(-error)),
         }
     }
+}
+
+/// The part of `bytes` that is sent next when `taken` of them have been.
+fn send_piece(bytes: &[u8], taken: usize) -> &[u8] {
+    &bytes[taken..bytes.len().min(taken + SEND_MAX_BYTES)]
 }
 
 /// A receive's completion that the upper layer hears of.
@@ -573,7 +615,10 @@ impl Io for RingIo {
 
     #[inline]
     fn has_events(&self) -> bool {
-        !self.completions.is_empty() || !self.released.is_empty() || !self.sent.is_empty()
+        !self.completions.is_empty()
+            || !self.released.is_empty()
+            || !self.sent.is_empty()
+            || !self.progress.is_empty()
     }
 
     #[inline]
@@ -583,6 +628,11 @@ impl Io for RingIo {
         }
         if let Some(id) = self.released.pop_front() {
             return Some(Event::Released(id));
+        }
+        while let Some((id, taken)) = self.progress.pop_front() {
+            if self.conns[id.index()].as_ref().is_some_and(|conn| !conn.closing) {
+                return Some(Event::Progress(id, taken));
+            }
         }
         while let Some(id) = self.sent.pop_front() {
             if let Some(event) = self.on_sent(id) {
