@@ -226,9 +226,16 @@ impl Loader {
             })?;
         }
         let idle = self.seen.iter().filter(|row| !row.has_effect() && !row.is_default(&config));
-        let warnings =
-            idle.map(|row| format!("The configuration parameter '{}' has no effect in Corelane", row.name));
-        Ok(Loaded { warnings: warnings.collect(), config })
+        let idle = idle.map(|row| row.name);
+        // A command that is still there, a user that cannot log in: whoever wrote that must learn of it.
+        let directives =
+            [("rename-command", config.renamed_commands.is_empty()), ("user", config.acl_users.is_empty())];
+        let directives = directives.iter().filter(|(_, is_absent)| !is_absent).map(|(name, _)| *name);
+        let warnings = idle
+            .chain(directives)
+            .map(|name| format!("The configuration parameter '{name}' has no effect in Corelane"))
+            .collect();
+        Ok(Loaded { warnings, config })
     }
 }
 
@@ -379,15 +386,12 @@ mod tests {
 
     #[test]
     fn warns_of_what_has_no_effect() {
-        let warnings =
-            load_text("rdbcompression yes\nreplicaof a 1\nport 1\nmasterauth secret\n").unwrap().warnings;
-        assert_eq!(
-            warnings,
-            [
-                "The configuration parameter 'replicaof' has no effect in Corelane",
-                "The configuration parameter 'masterauth' has no effect in Corelane"
-            ]
-        );
+        let warnings = load_text("user a on\nrdbcompression yes\nreplicaof a 1\nport 1\nmasterauth secret\n")
+            .unwrap()
+            .warnings;
+        let expected = ["replicaof", "masterauth", "user"]
+            .map(|name| format!("The configuration parameter '{name}' has no effect in Corelane"));
+        assert_eq!(warnings, expected);
     }
 
     #[test]
