@@ -108,6 +108,8 @@ impl CoreState {
         } else {
             let input = client.input.get_or_insert_default();
             input.bytes.extend_from_slice(data);
+            // Before anything runs: the bytes that complete a request count as well.
+            self.bound_input(conn);
             self.run_input(conn);
         }
         self.bound_input(conn);
