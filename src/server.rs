@@ -11,6 +11,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use crate::base::crc::SLOTS;
+use crate::command::lookup;
 use crate::config::{Config, Supervised};
 use crate::core::Core;
 use crate::core::state::CoreState;
@@ -43,6 +44,10 @@ pub fn run(mut config: Config, warnings: &[String]) -> ExitCode {
     ));
     for warning in warnings {
         log.warning(format_args!("{warning}"));
+    }
+    if let Err(reason) = lookup::rename(&config.renamed_commands) {
+        log.warning(format_args!("Cannot rename commands: {reason}"));
+        return ExitCode::FAILURE;
     }
     let cpus = match choose_cpus(&mut config, &log) {
         Ok(cpus) => cpus,

@@ -6,7 +6,7 @@
 //! no allocation. The few longer names are searched one after another.
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use crate::command::keys::{self, KeyPlan, KeyRange};
 use crate::command::spec::{Categories, Flags, Spec};
@@ -175,19 +175,52 @@ pub struct Lookup {
     commands: Vec<Command>,
     /// A power of two of slots, at most a quarter of them in use.
     slots: Vec<Slot>,
-    /// Commands with names beyond [`SHORT`] bytes.
-    long: Vec<CommandId>,
+    /// Names beyond [`SHORT`] bytes.
+    long: Vec<(Vec<u8>, CommandId)>,
 }
 
-static SHARED: LazyLock<Lookup> = LazyLock::new(Lookup::new);
+/// A `rename-command` line: the present name and the new one, empty to take the command away.
+pub type Renaming = (Vec<u8>, Vec<u8>);
+
+static SHARED: OnceLock<Lookup> = OnceLock::new();
 
 /// The one [`Lookup`].
 pub fn shared() -> &'static Lookup {
-    &SHARED
+    SHARED.get_or_init(|| Lookup::new(&[]).expect("nothing to rename"))
+}
+
+/// Makes the one [`Lookup`] with other names for some commands. Statistics, ACL categories and replies go on
+/// calling them by their own names.
+///
+/// # Errors
+/// A text if there is no such command, if the new name is taken, or if [`shared`] was called before.
+pub fn rename(renamings: &[Renaming]) -> Result<(), &'static str> {
+    let lookup = Lookup::new(renamings)?;
+    SHARED.set(lookup).map_err(|_| "commands are in use already")
+}
+
+/// Names of commands after some `rename-command` lines, applied in their order.
+fn names(commands: &[Command], renamings: &[Renaming]) -> Result<Vec<(Vec<u8>, CommandId)>, &'static str> {
+    let own = commands.iter().filter(|command| command.parent.is_none());
+    let mut names: Vec<_> = own.map(|command| (command.full_name.into(), command.id)).collect();
+    for (old, new) in renamings {
+        let place = |wanted: &[u8], names: &[(Vec<u8>, CommandId)]| {
+            names.iter().position(|(name, _)| name.eq_ignore_ascii_case(wanted))
+        };
+        let at = place(old, &names).ok_or("No such command in rename-command")?;
+        let (_, id) = names.swap_remove(at);
+        if place(new, &names).is_some() {
+            return Err("Target command name already exists");
+        }
+        if !new.is_empty() {
+            names.push((new.clone(), id));
+        }
+    }
+    Ok(names)
 }
 
 impl Lookup {
-    fn new() -> Lookup {
+    fn new(renamings: &[Renaming]) -> Result<Lookup, &'static str> {
         let mut commands = Vec::new();
         for entry in command_table::entries() {
             let container = Command::new(commands.len(), entry, None);
@@ -199,17 +232,16 @@ impl Lookup {
         }
         let size = (4 * command_table::entries().count()).next_power_of_two();
         let mut lookup = Lookup { commands: Vec::new(), slots: vec![Slot::EMPTY; size], long: Vec::new() };
-        for command in commands.iter().filter(|command| command.parent.is_none()) {
-            lookup.insert(command);
+        for (name, id) in names(&commands, renamings)? {
+            lookup.insert(name, id);
         }
         lookup.commands = commands;
-        lookup
+        Ok(lookup)
     }
 
-    fn insert(&mut self, command: &Command) {
-        let name = command.full_name.as_bytes();
-        let Some(word) = Word::new(name) else {
-            self.long.push(command.id);
+    fn insert(&mut self, name: Vec<u8>, id: CommandId) {
+        let Some(word) = Word::new(&name) else {
+            self.long.push((name, id));
             return;
         };
         let mask = self.slots.len() - 1;
@@ -217,7 +249,7 @@ impl Lookup {
         while self.slots[at].len != 0 {
             at = (at + 1) & mask;
         }
-        self.slots[at] = Slot::new(word, name.len(), command.id);
+        self.slots[at] = Slot::new(word, name.len(), id);
     }
 
     /// The command of that name, in whatever case; no subcommands.
@@ -240,7 +272,7 @@ impl Lookup {
 
     #[cold]
     fn lookup_long(&self, name: &[u8]) -> Option<CommandId> {
-        self.long.iter().copied().find(|id| self.get(*id).full_name.as_bytes().eq_ignore_ascii_case(name))
+        self.long.iter().find(|(long, _)| long.eq_ignore_ascii_case(name)).map(|(_, id)| *id)
     }
 
     /// The command of that number.
@@ -363,16 +395,35 @@ mod tests {
         }
     }
 
+    fn renamed(pairs: &[(&str, &str)]) -> Result<Lookup, &'static str> {
+        let pairs: Vec<Renaming> = pairs.iter().map(|(old, new)| ((*old).into(), (*new).into())).collect();
+        Lookup::new(&pairs)
+    }
+
     #[test]
-    fn long_names_are_found_too() {
-        static LONG: Entry =
-            Entry::new(Spec::new("georadiusbymember_ro", 1, crate::command::spec::Group::Geo));
-        let mut lookup = Lookup { commands: Vec::new(), slots: vec![Slot::EMPTY; 4], long: Vec::new() };
-        let command = Command::new(0, &LONG, None);
-        lookup.insert(&command);
-        lookup.commands.push(command);
-        assert_eq!(lookup.lookup(b"GEORADIUSBYMEMBER_RO"), Some(CommandId(0)));
-        assert_eq!(lookup.lookup(b"GEORADIUSBYMEMBER_RX"), None);
+    fn commands_take_other_names() {
+        let long = "x".repeat(40);
+        let lookup =
+            renamed(&[("FlushAll", ""), ("config", &long), ("get", "g"), ("set", "get"), ("g", "h")])
+                .unwrap();
+        let called = |words: &[&str]| {
+            let args: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+            lookup.find(&args).map(|command| command.full_name)
+        };
+        assert_eq!(called(&["H"]), Some("get"));
+        assert_eq!(called(&["get"]), Some("set"));
+        assert_eq!(called(&[&long.to_uppercase(), "get"]), Some("config|get"));
+        for gone in ["", "flushall", "set", "config", "g"] {
+            assert_eq!(called(&[gone]), None, "{gone}");
+        }
+    }
+
+    #[test]
+    fn renaming_the_unknown_or_to_a_taken_name_is_an_error() {
+        assert_eq!(renamed(&[("nosuch", "x")]).unwrap_err(), "No such command in rename-command");
+        assert_eq!(renamed(&[("get", ""), ("get", "x")]).unwrap_err(), "No such command in rename-command");
+        assert_eq!(renamed(&[("get", "SET")]).unwrap_err(), "Target command name already exists");
+        renamed(&[("get", "GET")]).unwrap();
     }
 
     #[test]

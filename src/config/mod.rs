@@ -169,8 +169,8 @@ fields! {
     pub stream_node_max_entries: u64,
     /// The file the server was started with, absolute; `CONFIG REWRITE` rewrites it.
     pub config_file: Option<PathBuf>,
-    /// `rename-command` lines: old name, new name (empty to remove the command). Whoever builds the command
-    /// table applies them.
+    /// `rename-command` lines: old name, new name (empty to remove the command). The lookup of
+    /// commands applies them.
     pub renamed_commands: Vec<(Vec<u8>, Vec<u8>)>,
     /// Arguments of `user` lines: name, then rules. Whoever builds the users applies them.
     pub acl_users: Vec<Vec<Vec<u8>>>,

@@ -106,6 +106,8 @@ impl CoreState {
             }
         } else {
             client.input.get_or_insert_default().extend(data);
+            // Before anything runs: the bytes that complete a request count as well.
+            self.bound_input(conn);
             self.run_input(conn);
         }
         self.bound_input(conn);

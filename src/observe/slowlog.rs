@@ -32,7 +32,7 @@ pub struct SlowLog {
 }
 
 impl SlowLog {
-    /// Keeps an execution and drops what exceeds `max_len`.
+    /// Keeps an execution and drops what exceeds `max_len`. With a `max_len` of 0 there is no log, and no id is used.
     pub fn push(
         &mut self,
         at_s: i64,
@@ -42,6 +42,9 @@ impl SlowLog {
         name: Vec<u8>,
         max_len: usize,
     ) {
+        if max_len == 0 {
+            return;
+        }
         let id = self.next_id;
         self.next_id += 1;
         self.entries.push_front(Entry { id, at_s, duration_us, args: shorten(args), peer, name });
@@ -116,5 +119,8 @@ mod tests {
         log.reset();
         log.push(9, 0, &[], String::new(), Vec::new(), 3);
         assert_eq!(log.entries().next().unwrap().id, 5);
+        log.push(10, 0, &[], String::new(), Vec::new(), 0);
+        log.push(11, 0, &[], String::new(), Vec::new(), 3);
+        assert_eq!(log.entries().map(|entry| entry.id).collect::<Vec<_>>(), [6, 5]);
     }
 }
