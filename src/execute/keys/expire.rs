@@ -80,7 +80,7 @@ impl Condition {
                 b"xx" => &mut condition.some_before,
                 b"gt" => &mut condition.later,
                 b"lt" => &mut condition.sooner,
-                _ => return Err(format!("ERR Unsupported option {}", String::from_utf8_lossy(option)).into()),
+                _ => return Err(unsupported(option)),
             };
             *flag = true;
         }
@@ -150,4 +150,11 @@ pub fn persist(cx: &mut Exec<'_>) -> Result<(), Error> {
     }
     cx.reply.int(i64::from(persists));
     Ok(())
+}
+
+/// Redis prints the option as a C string: up to its first zero byte.
+#[cold]
+fn unsupported(option: &[u8]) -> Error {
+    let shown = option.split(|&byte| byte == 0).next().unwrap_or_default();
+    format!("ERR Unsupported option {}", String::from_utf8_lossy(shown)).into()
 }

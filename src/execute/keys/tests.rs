@@ -217,6 +217,7 @@ fn errors_of_expiries() {
         ("expire k x", "-ERR value is not an integer or out of range"),
         ("expire k 1.5", "-ERR value is not an integer or out of range"),
         ("expire k 10 aa", "-ERR Unsupported option aa"),
+        ("expire k 10 a\0b", "-ERR Unsupported option a"),
         ("expire k x aa", "-ERR Unsupported option aa"),
         ("expire k 10 nx xx ab", "-ERR Unsupported option ab"),
         ("expire k 10 nx xx", CONFLICT),
