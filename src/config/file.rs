@@ -227,12 +227,10 @@ impl Loader {
         }
         let idle = self.seen.iter().filter(|row| !row.has_effect() && !row.is_default(&config));
         let idle = idle.map(|row| row.name);
-        // A command that is still there, a user that cannot log in: whoever wrote that must learn of it.
-        let directives =
-            [("rename-command", config.renamed_commands.is_empty()), ("user", config.acl_users.is_empty())];
-        let directives = directives.iter().filter(|(_, is_absent)| !is_absent).map(|(name, _)| *name);
+        // A user that cannot log in: whoever wrote that must learn of it.
+        let users = (!config.acl_users.is_empty()).then_some("user");
         let warnings = idle
-            .chain(directives)
+            .chain(users)
             .map(|name| format!("The configuration parameter '{name}' has no effect in Corelane"))
             .collect();
         Ok(Loaded { warnings, config })
