@@ -149,7 +149,6 @@ impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
             }
         }
         self.spare_batches.truncate(64);
-        self.state.on_outboxes_sent();
     }
 
     fn has_unsent(&self) -> bool {

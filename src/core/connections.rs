@@ -154,18 +154,6 @@ impl CoreState {
         self.recycle_buffer(buffer);
     }
 
-    /// Lets clients try again that found an outbox full.
-    pub fn on_outboxes_sent(&mut self) {
-        for conn in std::mem::take(&mut self.crowded) {
-            if let Some(client) = self.clients.get_mut(conn)
-                && client.waiting == Waiting::Outbox
-            {
-                client.waiting = Waiting::No;
-                self.runnable.push_back(conn);
-            }
-        }
-    }
-
     /// Lets clients go on whose wait is over.
     pub fn resume_clients(&mut self) {
         for _ in 0..self.runnable.len() {
