@@ -575,3 +575,37 @@ fn idle_clients_are_closed_and_monitors_are_not() {
         assert!(matches!(monitor.read().unwrap(), Value::Simple(_)));
     });
 }
+
+#[test]
+fn input_beyond_its_limit_closes_the_client_before_it_runs() {
+    let value = "x".repeat(1 << 20);
+    everywhere(&["--client-query-buffer-limit", "1mb"], |server, resp| {
+        let mut admin = server.client_resp(resp);
+        let before = text(admin.call(&["INFO", "stats"]));
+        let mut greedy = server.client_resp(resp);
+        // The server may close before all is sent.
+        let _ = greedy.send(&["SET", "k", &value]);
+        assert_closed(&mut greedy);
+        assert!(admin.call(&["GET", "k"]).is_null());
+        let count = |info: &str| -> u64 {
+            let line =
+                info.lines().find_map(|line| line.strip_prefix("client_query_buffer_limit_disconnections:"));
+            line.expect("the field is there").parse().expect("it is a number")
+        };
+        let after = text(admin.call(&["INFO", "stats"]));
+        assert_eq!(count(&after), count(&before) + 1);
+    });
+}
+
+#[test]
+fn renamed_commands_have_their_new_names_only() {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("renamed.conf");
+    std::fs::write(&path, "rename-command flushdb badger\nrename-command FLUSHALL \"\"\n")
+        .expect("it is ours");
+    let server = Server::start(&[path.as_os_str(), "--save".as_ref(), "".as_ref()]);
+    let mut client = server.client();
+    for gone in ["flushdb", "flushall"] {
+        assert!(error(client.call(&[gone])).starts_with("ERR unknown command"), "{gone}");
+    }
+    assert_eq!(client.call(&["Badger"]), Value::ok());
+}

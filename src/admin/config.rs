@@ -4,6 +4,7 @@
 use crate::admin::{Cx, Flow};
 use crate::config::Config;
 use crate::config::get_set::{self, Caller};
+use crate::config::rewrite::Extent;
 use crate::core::state::CoreState;
 use crate::protocol::Error;
 use crate::route::message::Query;
@@ -103,7 +104,7 @@ pub fn config_rewrite(cx: &mut Cx<'_>) -> Result<Flow, Error> {
     let log = &cx.core.shared.log;
     cx.core
         .config
-        .rewrite()
+        .rewrite(Extent::Differences)
         .inspect_err(|error| log.warning(format_args!("CONFIG REWRITE failed: {error}")))?;
     log.notice(format_args!("CONFIG REWRITE executed with success."));
     cx.reply.ok();

@@ -8,6 +8,7 @@ use sha1::{Digest, Sha1};
 use crate::admin::{Cx, Flow};
 use crate::base::number::{parse_f64, parse_i64, parse_memory};
 use crate::command::help::{help, subcommand_error};
+use crate::config::rewrite::Extent;
 use crate::core::state::CoreState;
 use crate::execute::{self, Exec, keys};
 use crate::protocol::Error;
@@ -47,6 +48,10 @@ pub fn debug(cx: &mut Cx<'_>) -> Result<Flow, Error> {
         (b"error", 3) => return Err(String::from_utf8_lossy(args[2]).into_owned().into()),
         (b"log", 3) => {
             cx.core.shared.log.warning(format_args!("DEBUG LOG: {}", String::from_utf8_lossy(args[2])));
+            cx.reply.ok();
+        }
+        (b"config-rewrite-force-all", 2) => {
+            cx.core.config.rewrite(Extent::Everything)?;
             cx.reply.ok();
         }
         (b"change-repl-id", 2) => {

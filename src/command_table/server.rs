@@ -438,6 +438,10 @@ static SLOWLOG: &[Entry] = &[
 
 static DEBUG: &[(&str, &str)] = &[
     ("change-repl-id", "Gives the data set's history another name."),
+    (
+        "config-rewrite-force-all",
+        "Rewrites the configuration file with every parameter in it, also those with default values.",
+    ),
     ("digest", "Shows a digest of the data set."),
     ("digest-value key [key ...]", "Shows digests of the values of the keys."),
     ("error message", "Answers with the message as an error."),

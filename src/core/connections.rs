@@ -15,6 +15,10 @@ const PROTECTED: &str = "-DENIED Redis is running in protected mode because prot
      'requirepass', or switch protected mode off by 'CONFIG SET protected-mode no' from the loopback interface if the \
      network is trusted.\r\n";
 
+/// Output of a client that no limit counts: in Redis that much fits in the client itself, so short replies go out however
+/// low the limit is.
+const UNCOUNTED_OUTPUT_BYTES: u64 = 16 * 1024;
+
 impl CoreState {
     /// Takes note of something that the system reports.
     pub fn on_event(&mut self, event: Event<'_>) {
@@ -225,7 +229,7 @@ impl CoreState {
         }
         let now_ms = self.now_ms();
         let Some(client) = self.clients.get_mut(conn) else { return };
-        let held = client.output_bytes() as u64;
+        let held = (client.output_bytes() as u64).saturating_sub(UNCOUNTED_OUTPUT_BYTES);
         let over_soft = limit.soft_bytes > 0 && held > limit.soft_bytes;
         let since_ms = over_soft.then(|| client.soft_limit_since_ms.unwrap_or(now_ms));
         client.soft_limit_since_ms = since_ms;

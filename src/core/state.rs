@@ -189,6 +189,8 @@ pub struct CoreState {
     pub(super) parser: Parser,
     pub(super) schedule: Schedule,
     turn_ticks: u64,
+    /// Commands executed before the turn.
+    turn_commands: u64,
     next_number: u64,
     config_version: u64,
     spare_buffers: Vec<Vec<u8>>,
@@ -240,6 +242,7 @@ impl CoreState {
             parser: Parser::default(),
             schedule: Schedule::default(),
             turn_ticks: 0,
+            turn_commands: 0,
             next_number: 0,
             config_version,
             spare_buffers: Vec::new(),
@@ -255,16 +258,22 @@ impl CoreState {
         self.stats.turns += 1;
         self.set_clock();
         self.turn_ticks = self.last_ticks;
+        self.turn_commands = self.stats.commands_processed;
         self.to_self.extend(self.next_turn.drain(..));
         if self.shared.config.version() != self.config_version {
             self.refresh_config();
         }
     }
 
-    /// Counts the time that the turn took.
+    /// Counts the time that the turn took, and its commands.
     pub fn end_turn(&mut self) {
         let ticks = self.clock.ticks().wrapping_sub(self.turn_ticks);
-        self.stats.busy_ns += self.clock.ticks_to_ns(ticks);
+        let (turn_ns, stats) = (self.clock.ticks_to_ns(ticks), &mut self.stats);
+        stats.busy_ns += turn_ns;
+        stats.longest_turn_ns = stats.longest_turn_ns.max(turn_ns);
+        // CONFIG RESETSTAT may have set the count back.
+        let commands = stats.commands_processed.saturating_sub(self.turn_commands);
+        stats.max_turn_commands = stats.max_turn_commands.max(commands);
     }
 
     /// Reads the clock: keys expire by what it says until the next reading.

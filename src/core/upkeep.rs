@@ -26,10 +26,12 @@ impl CoreState {
         // A clock that was set back must not stop anything.
         if now_ms >= self.schedule.clients_due_ms || now_ms < self.schedule.clients_due_ms - 10 * INTERVAL_MS
         {
+            let start = self.clock.ticks();
             let elapsed_ms = now_ms - (self.schedule.clients_due_ms - INTERVAL_MS);
             self.schedule.clients_due_ms = now_ms + INTERVAL_MS;
             self.sample(elapsed_ms.clamp(1, 10 * INTERVAL_MS) as u64);
             self.check_clients();
+            self.stats.upkeep_ns += self.clock.ticks_to_ns(self.clock.ticks().wrapping_sub(start));
         }
         let mut more = false;
         if now_ms >= self.schedule.expiry_due_ms || now_ms < self.schedule.expiry_due_ms - 10 * INTERVAL_MS {

@@ -43,10 +43,12 @@ pub enum Section {
     Keyspace,
     /// Cores and what passes between them.
     Corelane,
+    /// What the loop's time went into; shown only when asked for by name.
+    Debug,
 }
 
 /// All sections by name, in the order in which they are shown.
-const SECTIONS: [(Section, &str); 14] = [
+const SECTIONS: [(Section, &str); 15] = [
     (Section::Server, "Server"),
     (Section::Clients, "Clients"),
     (Section::Memory, "Memory"),
@@ -61,6 +63,7 @@ const SECTIONS: [(Section, &str); 14] = [
     (Section::Cluster, "Cluster"),
     (Section::Corelane, "Corelane"),
     (Section::Keyspace, "Keyspace"),
+    (Section::Debug, "Debug"),
 ];
 
 /// What the sections are made of.
@@ -90,8 +93,8 @@ pub fn select(names: &[&[u8]]) -> Vec<Section> {
     let per_command = [Section::Commandstats, Section::Latencystats];
     let asks_for = |name: &[u8], section: Section, its_name: &str| match name.to_ascii_lowercase().as_slice()
     {
-        b"all" | b"everything" => true,
-        b"default" => !per_command.contains(&section),
+        b"all" | b"everything" => section != Section::Debug,
+        b"default" => section != Section::Debug && !per_command.contains(&section),
         b"module_list" => section == Section::Modules,
         name => its_name.as_bytes().eq_ignore_ascii_case(name),
     };
@@ -159,6 +162,7 @@ impl Facts<'_> {
             Section::Cluster => text.zeros(&["cluster_enabled"]),
             Section::Keyspace => self.keyspace(text),
             Section::Corelane => self.corelane(text),
+            Section::Debug => self.debug(text),
         }
     }
 
@@ -467,6 +471,14 @@ impl Facts<'_> {
         }
     }
 
+    fn debug(&self, text: &mut Text) {
+        let stats = self.stats;
+        text.line("eventloop_duration_aof_sum", 0);
+        text.line("eventloop_duration_cron_sum", (stats.upkeep_ns + stats.expiry_ns) / 1000);
+        text.line("eventloop_duration_max", stats.longest_turn_ns / 1000);
+        text.line("eventloop_cmd_per_cycle_max", stats.max_turn_commands);
+    }
+
     fn corelane(&self, text: &mut Text) {
         let stats = self.stats;
         text.line("corelane_version", env!("CARGO_PKG_VERSION"));
@@ -516,10 +528,11 @@ mod tests {
             SECTIONS.iter().filter(|(s, _)| found.contains(s)).map(|(_, name)| *name).collect::<Vec<_>>()
         };
         assert_eq!(names(&[b"cpu", b"Server", b"nosuch", b"CPU"]), ["Server", "CPU"]);
-        assert_eq!(names(&[b"everything"]).len(), SECTIONS.len());
+        assert_eq!(names(&[b"everything"]).len() + 1, SECTIONS.len());
         assert_eq!(names(&[]), names(&[b"default"]));
-        assert_eq!(names(&[]).len() + 2, SECTIONS.len());
-        assert_eq!(names(&[b"default", b"commandstats"]).len() + 1, SECTIONS.len());
+        assert_eq!(names(&[]).len() + 3, SECTIONS.len());
+        assert_eq!(names(&[b"debug"]), ["Debug"]);
+        assert_eq!(names(&[b"default", b"commandstats"]).len() + 2, SECTIONS.len());
         assert_eq!(names(&[b"nosuch"]), Vec::<&str>::new());
     }
 

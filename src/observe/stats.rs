@@ -100,6 +100,12 @@ pub struct Stats {
     pub turns: u64,
     /// Time spent in them, in nanoseconds.
     pub busy_ns: u64,
+    /// The longest turn, in nanoseconds.
+    pub longest_turn_ns: u64,
+    /// The most commands that were executed in one turn.
+    pub max_turn_commands: u64,
+    /// Time spent in regular work on clients and figures, in nanoseconds; expiry counts on its own.
+    pub upkeep_ns: u64,
     /// Pieces of input received.
     pub reads: u64,
     /// Pieces of output sent.
@@ -203,6 +209,8 @@ impl Stats {
         }
         self.max_input_bytes = self.max_input_bytes.max(other.max_input_bytes);
         self.max_output_bytes = self.max_output_bytes.max(other.max_output_bytes);
+        self.longest_turn_ns = self.longest_turn_ns.max(other.longest_turn_ns);
+        self.max_turn_commands = self.max_turn_commands.max(other.max_turn_commands);
         macro_rules! add { ($($field:ident),* $(,)?) => { $(self.$field += other.$field;)* } }
         add!(
             error_replies,
@@ -219,6 +227,7 @@ impl Stats {
             remote_commands,
             turns,
             busy_ns,
+            upkeep_ns,
             reads,
             writes,
             expiry_ns,
