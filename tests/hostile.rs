@@ -270,7 +270,7 @@ fn clients_that_do_not_read_cost_bounded_memory() {
         let mut other = server.client();
         for _ in 0..40 {
             std::thread::sleep(Duration::from_millis(25));
-            assert_eq!(other.call(&["INCR", "served"]).is_error(), false);
+            assert!(!other.call(&["INCR", "served"]).is_error());
             peak = peak.max(resident_bytes(server));
         }
         let grown = peak.saturating_sub(before);

@@ -79,7 +79,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "base",
         ],
     ),
-    ("server", &["core", "shared", "net", "route", "command", "observe", "shard", "config", "runtime", "base"]),
+    (
+        "server",
+        &["core", "shared", "net", "route", "command", "observe", "shard", "config", "runtime", "base"],
+    ),
 ];
 /// Dependencies against that order, each for a reason: the table of commands is data that names functions, and what
 /// runs commands both reads it and is named by it.
