@@ -1,7 +1,10 @@
 //! Messages of other cores (and of this core to itself): commands on keys of this shard, a participant's part in
 //! transactions, questions.
 
+use smallvec::SmallVec;
+
 use crate::admin;
+use crate::command::keys::KeyPlan;
 use crate::command::lookup::Command;
 use crate::command::spec::Flags;
 use crate::command_table::Run;
@@ -13,16 +16,41 @@ use crate::protocol::Error;
 use crate::protocol::resp::Reply;
 use crate::route::message::{Access, Answer, Batch, Call, Loan, Message, OwnedArgs, ReplyTo, TxnId};
 use crate::runtime::io::CoreId;
+use crate::shard::Key;
 use crate::txn::locks::TicketId;
+
+/// Commands of a batch whose keys are asked for ahead.
+const PREFETCHED: usize = 32;
 
 impl CoreState {
     /// Handles all messages of a batch, and returns it for reuse.
     pub fn on_batch(&mut self, from: CoreId, mut batch: Batch) -> Batch {
         self.last_ticks = self.clock.ticks();
-        for message in std::mem::take(&mut batch.messages) {
+        let mut messages = std::mem::take(&mut batch.messages);
+        self.prefetch_batch(&batch, &messages);
+        for message in messages.drain(..) {
             self.on_message(from, &batch, message);
         }
+        batch.messages = messages;
         batch.recycle()
+    }
+
+    /// Asks the processor for what the first commands of a batch will look up; see `CoreState::run_ahead`.
+    fn prefetch_batch(&self, batch: &Batch, messages: &[Message]) {
+        let mut keys = SmallVec::<[(usize, Key<'_>); PREFETCHED]>::new();
+        for message in messages {
+            let &Message::Run { call, args, .. } = message else { continue };
+            if let KeyPlan::One(at) = self.lookup.get(call.command).keys {
+                let key = self.shard.key(batch.arg(args, at));
+                self.shard.dbs[usize::from(call.db)].prefetch_table(&key);
+                keys.push((usize::from(call.db), key));
+            }
+            if keys.len() == PREFETCHED {
+                break;
+            }
+        }
+        keys.iter().for_each(|(db, key)| self.shard.dbs[*db].prefetch_entry(key));
+        keys.iter().for_each(|(db, key)| self.shard.dbs[*db].prefetch_item(key));
     }
 
     /// Handles this core's messages to itself, those that arise meanwhile included.
@@ -139,6 +167,11 @@ impl CoreState {
         let Some(client) = self.clients.get_same(to.conn, to.client) else { return };
         let muted = client.session.reply_mode != ReplyMode::On;
         client.note_remote_reply(reply.len());
+        if client.row.is_bare()
+            && let Some(spare) = self.spare_buffers.pop()
+        {
+            client.row.lend(spare);
+        }
         client.row.fill(to.sequence, if muted { b"" } else { reply });
         CoreState::mark_dirty(&mut self.dirty, client);
         if client.waiting == Waiting::Replies && client.row.gaps() == 0 {

@@ -193,7 +193,7 @@ pub struct CoreState {
     turn_commands: u64,
     next_number: u64,
     config_version: u64,
-    spare_buffers: Vec<Vec<u8>>,
+    pub(super) spare_buffers: Vec<Vec<u8>>,
 }
 
 impl CoreState {

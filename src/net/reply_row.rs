@@ -4,19 +4,27 @@
 //! filled later, and everything behind the gap waits. With no gap, which is the usual case, a reply is written
 //! straight into the output buffer.
 //!
-//! Invariant: `gaps` counts the `Gap`s in `behind`; if there is none, `behind` is empty.
+//! Replies computed here that wait stand one after the other in `held`; only a reply that comes before an earlier one has
+//! memory of its own.
+//!
+//! Invariants: `gaps` counts the `Gap`s in `behind`; if there is none, `behind` and `held` are empty. The `Held` places
+//! in `behind` cover `held` from `released` on exactly.
 
 use std::collections::VecDeque;
 
 /// Places whose memory a row without gaps keeps: enough for usual pipelines, and little for an idle connection.
 const IDLE_PLACES_MAX: usize = 32;
+/// Bytes of waiting replies whose memory it keeps, likewise.
+const IDLE_HELD_BYTES_MAX: usize = 512;
 
 #[derive(Debug)]
 enum Place {
     /// Still to come.
     Gap,
-    /// Complete replies.
-    Bytes(Vec<u8>),
+    /// Complete replies: the next so many bytes of `held`.
+    Held(usize),
+    /// A reply that has come before an earlier one.
+    Early(Vec<u8>),
 }
 
 /// A connection's outgoing bytes.
@@ -29,8 +37,12 @@ pub struct ReplyRow {
     /// Sequence number of the first place in `behind`.
     first: u64,
     gaps: usize,
-    /// Bytes in `behind`.
-    held_bytes: usize,
+    /// Replies computed here that wait.
+    held: Vec<u8>,
+    /// Bytes at the beginning of `held` that wait no more.
+    released: usize,
+    /// Bytes in `Early` places.
+    early_bytes: usize,
 }
 
 impl ReplyRow {
@@ -40,13 +52,13 @@ impl ReplyRow {
         if self.gaps == 0 {
             return write(&mut self.out);
         }
-        if !matches!(self.behind.back(), Some(Place::Bytes(_))) {
-            self.behind.push_back(Place::Bytes(Vec::new()));
+        let before = self.held.len();
+        let result = write(&mut self.held);
+        let written = self.held.len() - before;
+        match self.behind.back_mut() {
+            Some(Place::Held(len)) => *len += written,
+            _ => self.behind.push_back(Place::Held(written)),
         }
-        let Some(Place::Bytes(bytes)) = self.behind.back_mut() else { unreachable!("pushed above") };
-        let before = bytes.len();
-        let result = write(bytes);
-        self.held_bytes = self.held_bytes + bytes.len() - before;
         result
     }
 
@@ -64,20 +76,40 @@ impl ReplyRow {
         debug_assert!(matches!(self.behind[at], Place::Gap));
         self.gaps -= 1;
         if at > 0 {
-            self.behind[at] = Place::Bytes(reply.to_vec());
-            self.held_bytes += reply.len();
+            self.behind[at] = Place::Early(reply.to_vec());
+            self.early_bytes += reply.len();
             return;
         }
         self.out.extend_from_slice(reply);
         self.behind.pop_front();
         self.first += 1;
-        while let Some(Place::Bytes(bytes)) = self.behind.front() {
-            self.held_bytes -= bytes.len();
-            self.out.extend_from_slice(bytes);
+        loop {
+            match self.behind.front() {
+                Some(Place::Held(len)) => {
+                    let end = self.released + len;
+                    self.out.extend_from_slice(&self.held[self.released..end]);
+                    self.released = end;
+                }
+                Some(Place::Early(bytes)) => {
+                    self.early_bytes -= bytes.len();
+                    self.out.extend_from_slice(bytes);
+                }
+                Some(Place::Gap) | None => break,
+            }
             self.behind.pop_front();
             self.first += 1;
         }
-        if self.gaps == 0 && self.behind.capacity() > IDLE_PLACES_MAX {
+        if self.gaps == 0 {
+            self.forget_waiting();
+        }
+    }
+
+    /// Nothing waits any more: keeps what memory a usual pipeline needs again.
+    fn forget_waiting(&mut self) {
+        self.released = 0;
+        self.held.clear();
+        self.held.shrink_to(IDLE_HELD_BYTES_MAX);
+        if self.behind.capacity() > IDLE_PLACES_MAX {
             self.behind = VecDeque::new();
         }
     }
@@ -106,7 +138,7 @@ impl ReplyRow {
 
     /// All bytes here, those that wait included.
     pub fn len(&self) -> usize {
-        self.out.len() + self.held_bytes
+        self.out.len() + self.held.len() - self.released + self.early_bytes
     }
 
     /// Whether there is neither a byte nor a gap.
@@ -135,7 +167,10 @@ impl ReplyRow {
 
     /// Heap bytes held.
     pub fn memory_bytes(&self) -> usize {
-        self.out.capacity() + self.held_bytes + self.behind.capacity() * size_of::<Place>()
+        self.out.capacity()
+            + self.held.capacity()
+            + self.early_bytes
+            + self.behind.capacity() * size_of::<Place>()
     }
 }
 

@@ -53,18 +53,33 @@ impl Batch {
         PackedArgs { start, argc: args.len() }
     }
 
+    /// The argument at `index` of those packed by [`Batch::pack_args`].
+    pub fn arg(&self, packed: PackedArgs, index: usize) -> &[u8] {
+        let mut rest = &self.bytes[packed.start..];
+        for _ in 0..index {
+            rest = split_arg(rest).1;
+        }
+        split_arg(rest).0
+    }
+
     /// The arguments packed by [`Batch::pack_args`].
     pub fn args(&self, packed: PackedArgs) -> Args<'_> {
         let mut rest = &self.bytes[packed.start..];
         (0..packed.argc)
             .map(|_| {
-                let (len, after) = rest.split_first_chunk::<4>().expect("packed by pack_args");
-                let (arg, after) = after.split_at(u32::from_le_bytes(*len) as usize);
+                let (arg, after) = split_arg(rest);
                 rest = after;
                 arg
             })
             .collect()
     }
+}
+
+/// The first of packed arguments, and what follows it.
+#[inline]
+fn split_arg(packed: &[u8]) -> (&[u8], &[u8]) {
+    let (len, rest) = packed.split_first_chunk::<4>().expect("packed by pack_args");
+    rest.split_at(u32::from_le_bytes(*len) as usize)
 }
 
 /// Arguments in a batch's arena.
@@ -343,6 +358,7 @@ mod tests {
         batch.pack_args(&[b"other"]);
         let packed = batch.pack_args(&args);
         assert_eq!(batch.args(packed).as_slice(), &args);
+        assert_eq!(batch.arg(packed, 2), args[2]);
         assert_eq!(OwnedArgs::new(&args).slices().as_slice(), &args);
     }
 }
