@@ -35,7 +35,7 @@ fn count(core: &CoreState) -> usize {
 pub fn announce(core: &mut CoreState) {
     let (number, count) = (core.next_number(), count(core));
     for target in core.map.all() {
-        core.send(target, Message::Ask { number, query: Query::Monitors(count) });
+        core.send(target, Message::Ask { number, query: Box::new(Query::Monitors(count)) });
     }
 }
 

@@ -44,7 +44,7 @@ impl CoreState {
     /// Passes a new connection to the core with the fewest.
     fn on_accepted(&mut self, socket: Socket) {
         let core = self.shared.place_connection(self.core);
-        self.send(core, Message::Adopt(socket));
+        self.send(core, Message::Adopt(Box::new(socket)));
     }
 
     /// Serves a connection that is counted as this core's already.

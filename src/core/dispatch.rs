@@ -65,7 +65,7 @@ enum Next {
 }
 
 /// Requests that are looked at together. Enough to hide the latency of memory, few enough to stay in the first cache.
-const WINDOW: usize = 16;
+pub(super) const WINDOW: usize = 16;
 
 /// A complete request that waits for its turn.
 struct Request<'a> {
@@ -258,11 +258,8 @@ impl CoreState {
     /// Asks the processor for the tables, then the places in them, then the items that these requests will look up.
     fn prefetch(&self, conn: ConnId, window: &[Request<'_>]) {
         let Some(db) = self.clients.get(conn).map(|client| usize::from(client.session.db)) else { return };
-        let db = &self.shard.dbs[db];
-        let keys = || window.iter().filter_map(|request| request.key.as_ref());
-        keys().for_each(|(_, key)| db.prefetch_table(key));
-        keys().for_each(|(_, key)| db.prefetch_entry(key));
-        keys().for_each(|(_, key)| db.prefetch_item(key));
+        let keys = window.iter().filter_map(|request| request.key.map(|(_, key)| key.digest()));
+        self.shard.dbs[db].prefetch(keys.filter(|key| self.map.owner(key.slot) == self.core));
     }
 
     /// Parses and runs one request that is inline, incomplete, odd or wrong. `Err` is the length that the frame must
@@ -468,7 +465,7 @@ impl CoreState {
         if owner == self.core {
             self.run_here(conn, command, handler, args, &keys)
         } else {
-            self.run_there(conn, owner, command, args)
+            self.run_there(conn, owner, command, args, &keys)
         }
     }
 
@@ -543,7 +540,14 @@ impl CoreState {
     }
 
     /// Sends a command to the core that owns its keys.
-    fn run_there(&mut self, conn: ConnId, owner: CoreId, command: &'static Command, args: &[&[u8]]) -> Next {
+    fn run_there(
+        &mut self,
+        conn: ConnId,
+        owner: CoreId,
+        command: &'static Command,
+        args: &[&[u8]],
+        keys: &Keys<'_>,
+    ) -> Next {
         let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
         let outbox = &mut self.outboxes[owner.index()];
         let gaps = client.row.gaps();
@@ -559,7 +563,11 @@ impl CoreState {
         let call = CoreState::call_of(client, command);
         let to = ReplyTo { conn, client: client.id, sequence: client.row.leave_gap() };
         let args = outbox.pack_args(args);
-        outbox.messages.push(Message::Run { to, call, args });
+        let key = match command.keys {
+            KeyPlan::One(_) => keys.first().map(|(_, key)| key.digest()),
+            _ => None,
+        };
+        outbox.messages.push(Message::Run { to, call, args, key });
         Next::Taken
     }
 
@@ -689,7 +697,10 @@ impl CoreState {
                 self.log_slow(whose.to, at_s, duration_us, &args);
             } else {
                 let args = OwnedArgs::new(&args);
-                self.send(whose.core, Message::Slow { to: whose.to, at_s, duration_us, args });
+                self.send(
+                    whose.core,
+                    Message::Slow { to: whose.to, at_s, duration_us, args: Box::new(args) },
+                );
             }
         }
         if duration_ns >= self.hot.latency_event_ns {

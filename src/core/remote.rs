@@ -1,14 +1,12 @@
 //! Messages of other cores (and of this core to itself): commands on keys of this shard, a participant's part in
 //! transactions, questions.
 
-use smallvec::SmallVec;
-
 use crate::admin;
 use crate::command::keys::KeyPlan;
 use crate::command::lookup::Command;
 use crate::command::spec::Flags;
 use crate::command_table::Run;
-use crate::core::dispatch::{Whose, access_of};
+use crate::core::dispatch::{WINDOW, Whose, access_of};
 use crate::core::state::{CoreState, Waiter};
 use crate::execute::{self, Exec};
 use crate::net::client::{ReplyMode, Waiting};
@@ -16,41 +14,36 @@ use crate::protocol::Error;
 use crate::protocol::resp::Reply;
 use crate::route::message::{Access, Answer, Batch, Call, Loan, Message, OwnedArgs, ReplyTo, TxnId};
 use crate::runtime::io::CoreId;
-use crate::shard::Key;
+use crate::shard::{Key, KeyDigest};
 use crate::txn::locks::TicketId;
-
-/// Commands of a batch whose keys are asked for ahead.
-const PREFETCHED: usize = 32;
 
 impl CoreState {
     /// Handles all messages of a batch, and returns it for reuse.
     pub fn on_batch(&mut self, from: CoreId, mut batch: Batch) -> Batch {
         self.last_ticks = self.clock.ticks();
         let mut messages = std::mem::take(&mut batch.messages);
-        self.prefetch_batch(&batch, &messages);
-        for message in messages.drain(..) {
-            self.on_message(from, &batch, message);
+        let mut to_come = messages.drain(..);
+        while to_come.len() > 0 {
+            self.prefetch_runs(to_come.as_slice());
+            for message in to_come.by_ref().take(WINDOW) {
+                self.on_message(from, &batch, message);
+            }
         }
+        drop(to_come);
         batch.messages = messages;
         batch.recycle()
     }
 
-    /// Asks the processor for what the first commands of a batch will look up; see `CoreState::run_ahead`.
-    fn prefetch_batch(&self, batch: &Batch, messages: &[Message]) {
-        let mut keys = SmallVec::<[(usize, Key<'_>); PREFETCHED]>::new();
-        for message in messages {
-            let &Message::Run { call, args, .. } = message else { continue };
-            if let KeyPlan::One(at) = self.lookup.get(call.command).keys {
-                let key = self.shard.key(batch.arg(args, at));
-                self.shard.dbs[usize::from(call.db)].prefetch_table(&key);
-                keys.push((usize::from(call.db), key));
-            }
-            if keys.len() == PREFETCHED {
-                break;
-            }
+    /// Asks the processor for what the next commands will look up; see `CoreState::prefetch`.
+    fn prefetch_runs(&self, messages: &[Message]) {
+        let mut runs = messages.iter().take(WINDOW).filter_map(|message| match message {
+            Message::Run { call, key: Some(key), .. } => Some((call.db, *key)),
+            _ => None,
+        });
+        if let Some((db, first)) = runs.next() {
+            // Nearly always the same database; another one's keys are merely fetched in vain.
+            self.shard.dbs[usize::from(db)].prefetch(std::iter::once(first).chain(runs.map(|(_, key)| key)));
         }
-        keys.iter().for_each(|(db, key)| self.shard.dbs[*db].prefetch_entry(key));
-        keys.iter().for_each(|(db, key)| self.shard.dbs[*db].prefetch_item(key));
     }
 
     /// Handles this core's messages to itself, those that arise meanwhile included.
@@ -63,11 +56,11 @@ impl CoreState {
 
     fn on_message(&mut self, from: CoreId, batch: &Batch, message: Message) {
         match message {
-            Message::Adopt(socket) => self.adopt(socket),
-            Message::Run { to, call, args } => self.on_run(from, to, call, &batch.args(args)),
+            Message::Adopt(socket) => self.adopt(*socket),
+            Message::Run { to, call, args, key } => self.on_run(from, to, call, &batch.args(args), key),
             Message::Reply { to, bytes } => self.on_reply(to, &batch.bytes[bytes]),
             Message::Acquire { txn, access, shared, wait, lend } => {
-                self.on_acquire(txn, access, shared, wait, lend)
+                self.on_acquire(txn, *access, shared, wait, lend)
             }
             Message::Granted { txn, loan } => self.advance_txn(txn, |txn| txn.on_granted(from, loan)),
             Message::Refused { txn } => {
@@ -80,7 +73,7 @@ impl CoreState {
             }
             Message::Release { txn, loan } => self.on_release(txn, loan),
             Message::Ask { number, query } => {
-                let answer = admin::query::answer(self, from, query);
+                let answer = admin::query::answer(self, from, *query);
                 self.send(from, Message::Answer { number, answer });
             }
             Message::Answer { number, answer } => self.on_answer(from, number, answer),
@@ -100,9 +93,9 @@ impl CoreState {
     }
 
     /// A command of another core's client whose keys are all here.
-    fn on_run(&mut self, from: CoreId, to: ReplyTo, call: Call, args: &[&[u8]]) {
-        let (command, handler) = self.handler_of(call);
+    fn on_run(&mut self, from: CoreId, to: ReplyTo, call: Call, args: &[&[u8]], key: Option<KeyDigest>) {
         if !self.locks.is_empty() {
+            let (command, _) = self.handler_of(call);
             let access = self.access_of_args(command, args);
             let shared = !command.flags.contains(Flags::WRITE);
             if !self.locks.admits(&access, shared) {
@@ -110,23 +103,21 @@ impl CoreState {
                 return;
             }
         }
-        self.run_for(from, to, call, command, handler, args);
+        self.run_for(Whose { core: from, to }, call, args, key);
     }
 
     /// Runs a command and sends its reply to the core of its client.
-    fn run_for(
-        &mut self,
-        from: CoreId,
-        to: ReplyTo,
-        call: Call,
-        command: &'static Command,
-        handler: execute::Handler,
-        args: &[&[u8]],
-    ) {
+    fn run_for(&mut self, whose: Whose, call: Call, args: &[&[u8]], key: Option<KeyDigest>) {
+        let (command, handler) = self.handler_of(call);
+        let Whose { core: from, to } = whose;
         let mut out = std::mem::take(&mut self.outboxes[from.index()].bytes);
         let start = out.len();
-        let error = self.execute(call, handler, args, &mut out);
-        self.account(command, args, Whose { core: from, to }, error.as_ref());
+        let key = match (key, command.keys) {
+            (Some(digest), KeyPlan::One(at)) => Some((at, Key::with_digest(args[at], digest))),
+            _ => None,
+        };
+        let error = self.execute(call, handler, args, key, &mut out);
+        self.account(command, args, whose, error.as_ref());
         if from == self.core {
             self.on_reply(to, &out[start..]);
             out.truncate(start);
@@ -145,11 +136,12 @@ impl CoreState {
         call: Call,
         handler: execute::Handler,
         args: &[&[u8]],
+        key: Option<(usize, Key<'_>)>,
         out: &mut Vec<u8>,
     ) -> Option<Error> {
         self.shard.touch = !call.no_touch;
         let mut exec =
-            Exec::new(args, &mut self.shard, usize::from(call.db), Reply::new(out, call.resp), None);
+            Exec::new(args, &mut self.shard, usize::from(call.db), Reply::new(out, call.resp), key);
         let result = exec.run(handler);
         self.stats.changes += exec.changes;
         result.err()
@@ -188,14 +180,21 @@ impl CoreState {
         self.locks.acquire(access, shared, waiter).expect_err("whoever is admitted does not wait");
     }
 
-    fn on_acquire(&mut self, txn: TxnId, access: Access, shared: bool, wait: bool, lend: Option<OwnedArgs>) {
+    fn on_acquire(
+        &mut self,
+        txn: TxnId,
+        access: Access,
+        shared: bool,
+        wait: bool,
+        lend: Option<Box<OwnedArgs>>,
+    ) {
         if !wait && !self.locks.admits(&access, shared) {
             return self.send(txn.coordinator, Message::Refused { txn });
         }
         // The waiter is made up front: it is needed only if the ticket has to wait.
         let waiting = Waiter::Txn { txn, lend: lend.clone() };
         match self.locks.acquire(access, shared, waiting) {
-            Ok(ticket) => self.grant(ticket, txn, lend.as_ref()),
+            Ok(ticket) => self.grant(ticket, txn, lend.as_deref()),
             Err(ticket) => {
                 self.tickets.insert(txn, ticket);
             }
@@ -215,7 +214,7 @@ impl CoreState {
         let (_, handler) = self.handler_of(call);
         let mut reply = Vec::new();
         // The coordinator counts the command, once for all participants.
-        self.execute(call, handler, args, &mut reply);
+        self.execute(call, handler, args, None, &mut reply);
         let keys = self.shard.dbs[usize::from(call.db)].len() as u64;
         self.send(txn.coordinator, Message::Performed { txn, reply, keys });
         self.let_go(txn);
@@ -232,10 +231,9 @@ impl CoreState {
         let mut granted = std::collections::VecDeque::from(self.locks.release(ticket));
         while let Some((ticket, waiter)) = granted.pop_front() {
             match waiter {
-                Waiter::Txn { txn, lend } => self.grant(ticket, txn, lend.as_ref()),
+                Waiter::Txn { txn, lend } => self.grant(ticket, txn, lend.as_deref()),
                 Waiter::Run { from, to, call, args } => {
-                    let (command, handler) = self.handler_of(call);
-                    self.run_for(from, to, call, command, handler, &args.slices());
+                    self.run_for(Whose { core: from, to }, call, &args.slices(), None);
                     granted.extend(self.locks.release(ticket));
                 }
             }

@@ -51,7 +51,7 @@ pub enum Waiter {
         /// The transaction.
         txn: TxnId,
         /// Keys to lend.
-        lend: Option<OwnedArgs>,
+        lend: Option<Box<OwnedArgs>>,
     },
     /// A command of this shard that was held back: it runs now.
     Run {
@@ -120,7 +120,8 @@ impl Hot {
                 config.latency_monitor_threshold_ms > 0,
                 config.latency_monitor_threshold_ms.saturating_mul(1_000_000),
             ),
-            bulk_max_bytes: config.proto_max_bulk_len_bytes as usize,
+            // Between cores, the length of an argument has 32 bits.
+            bulk_max_bytes: config.proto_max_bulk_len_bytes.min(u64::from(u32::MAX)) as usize,
         }
     }
 }
@@ -367,7 +368,7 @@ impl CoreState {
         };
         self.asks.insert(number, asking);
         for core in self.map.all() {
-            let message = Message::Ask { number, query: query.clone() };
+            let message = Message::Ask { number, query: Box::new(query.clone()) };
             // What may take long here waits until the others, who shall work at the same time, have the question.
             if core == self.core && matches!(query, Query::Debug { .. }) {
                 self.next_turn.push(message);

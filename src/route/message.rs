@@ -18,6 +18,7 @@ use crate::observe::stats::Stats;
 use crate::protocol::Error;
 use crate::protocol::resp::Resp;
 use crate::runtime::io::{ConnId, CoreId, Socket};
+use crate::shard::KeyDigest;
 use crate::shard::item::Item;
 
 /// Arguments as slices, on the stack for usual commands.
@@ -50,16 +51,7 @@ impl Batch {
             self.bytes.extend_from_slice(&(arg.len() as u32).to_le_bytes());
             self.bytes.extend_from_slice(arg);
         }
-        PackedArgs { start, argc: args.len() }
-    }
-
-    /// The argument at `index` of those packed by [`Batch::pack_args`].
-    pub fn arg(&self, packed: PackedArgs, index: usize) -> &[u8] {
-        let mut rest = &self.bytes[packed.start..];
-        for _ in 0..index {
-            rest = split_arg(rest).1;
-        }
-        split_arg(rest).0
+        PackedArgs { start, argc: args.len() as u32 }
     }
 
     /// The arguments packed by [`Batch::pack_args`].
@@ -67,7 +59,8 @@ impl Batch {
         let mut rest = &self.bytes[packed.start..];
         (0..packed.argc)
             .map(|_| {
-                let (arg, after) = split_arg(rest);
+                let (len, after) = rest.split_first_chunk::<4>().expect("packed by pack_args");
+                let (arg, after) = after.split_at(u32::from_le_bytes(*len) as usize);
                 rest = after;
                 arg
             })
@@ -75,18 +68,11 @@ impl Batch {
     }
 }
 
-/// The first of packed arguments, and what follows it.
-#[inline]
-fn split_arg(packed: &[u8]) -> (&[u8], &[u8]) {
-    let (len, rest) = packed.split_first_chunk::<4>().expect("packed by pack_args");
-    rest.split_at(u32::from_le_bytes(*len) as usize)
-}
-
-/// Arguments in a batch's arena.
+/// Arguments in a batch's arena, each shorter than 4 GiB.
 #[derive(Debug, Clone, Copy)]
 pub struct PackedArgs {
     start: usize,
-    argc: usize,
+    argc: u32,
 }
 
 /// Arguments that live on their own.
@@ -169,11 +155,11 @@ pub enum Access {
 /// Entries on loan to a coordinator: the database and the entry, key included.
 pub type Loan = Vec<(u16, Item)>;
 
-/// What one core says to another.
+/// What one core says to another. What is rare and large is boxed, so that the frequent ones stay small.
 #[derive(Debug)]
 pub enum Message {
     /// Serve this connection.
-    Adopt(Socket),
+    Adopt(Box<Socket>),
 
     /// Run a command whose keys are all yours.
     Run {
@@ -183,6 +169,8 @@ pub enum Message {
         call: Call,
         /// Its arguments.
         args: PackedArgs,
+        /// If the command has exactly one key: its numbers.
+        key: Option<KeyDigest>,
     },
     /// The reply of a `Run`, encoded.
     Reply {
@@ -197,13 +185,13 @@ pub enum Message {
         /// The transaction.
         txn: TxnId,
         /// What is to be reserved.
-        access: Access,
+        access: Box<Access>,
         /// Whether others may read it meanwhile.
         shared: bool,
         /// Queue up behind conflicting transactions instead of refusing.
         wait: bool,
         /// Keys whose entries are to be lent to the coordinator.
-        lend: Option<OwnedArgs>,
+        lend: Option<Box<OwnedArgs>>,
     },
     /// The part is reserved.
     Granted {
@@ -224,7 +212,7 @@ pub enum Message {
         /// The command.
         call: Call,
         /// Its arguments.
-        args: OwnedArgs,
+        args: Box<OwnedArgs>,
     },
     /// What `Perform` replied.
     Performed {
@@ -248,7 +236,7 @@ pub enum Message {
         /// Number chosen by the asking core.
         number: u64,
         /// The question.
-        query: Query,
+        query: Box<Query>,
     },
     /// The answer.
     Answer {
@@ -266,7 +254,7 @@ pub enum Message {
         /// How long, in microseconds.
         duration_us: u64,
         /// The command's arguments, secrets removed.
-        args: OwnedArgs,
+        args: Box<OwnedArgs>,
     },
     /// A line for this core's `MONITOR` clients.
     Monitor {
@@ -274,6 +262,8 @@ pub enum Message {
         line: Vec<u8>,
     },
 }
+
+const _: () = assert!(size_of::<Message>() <= 72);
 
 /// Which clients `CLIENT LIST` and `CLIENT KILL` mean. Empty matches all.
 #[derive(Debug, Clone, Default)]
@@ -358,7 +348,6 @@ mod tests {
         batch.pack_args(&[b"other"]);
         let packed = batch.pack_args(&args);
         assert_eq!(batch.args(packed).as_slice(), &args);
-        assert_eq!(batch.arg(packed, 2), args[2]);
         assert_eq!(OwnedArgs::new(&args).slices().as_slice(), &args);
     }
 }

@@ -7,7 +7,7 @@
 
 use super::Budget;
 use super::item::Item;
-use super::key::{Hasher, Key, Slot};
+use super::key::{Hasher, Key, KeyDigest, Slot};
 use super::leaf::common_capacity;
 use super::table::{Position, Table};
 use super::value::Str;
@@ -424,28 +424,14 @@ impl Db {
         std::mem::replace(self, Db::new(hasher)).tables
     }
 
-    /// First step of bringing a key into the cache: its table.
+    /// Asks the processor for the tables of keys, then the places in them, then the items: each step while the waits
+    /// of the one before it overlap.
     #[inline]
-    pub fn prefetch_table(&self, key: &Key<'_>) {
-        if let Some(table) = self.tables.get(key.slot.index()) {
-            super::table::prefetch(table);
-        }
-    }
-
-    /// Second step, when the first has had some time: its place in the table.
-    #[inline]
-    pub fn prefetch_entry(&self, key: &Key<'_>) {
-        if let Some(table) = self.tables.get(key.slot.index()) {
-            table.prefetch_home(key);
-        }
-    }
-
-    /// Third step: the item.
-    #[inline]
-    pub fn prefetch_item(&self, key: &Key<'_>) {
-        if let Some(table) = self.tables.get(key.slot.index()) {
-            table.prefetch_item(key);
-        }
+    pub fn prefetch(&self, keys: impl Iterator<Item = KeyDigest> + Clone) {
+        let tables = || keys.clone().filter_map(|key| Some((self.tables.get(key.slot.index())?, key)));
+        tables().for_each(|(table, _)| super::table::prefetch(table));
+        tables().for_each(|(table, key)| table.prefetch_home(key));
+        tables().for_each(|(table, key)| table.prefetch_item(key));
     }
 }
 

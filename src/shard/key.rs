@@ -71,11 +71,32 @@ pub struct Key<'a> {
     pub hash: u64,
 }
 
+/// The numbers of a key without its bytes: what a core tells another, so that it need not compute them again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyDigest {
+    /// Its hash slot.
+    pub slot: Slot,
+    /// Its hash.
+    pub hash: u64,
+}
+
 impl<'a> Key<'a> {
     /// Computes slot and hash.
     #[inline]
     pub fn new(bytes: &'a [u8], hasher: &Hasher) -> Key<'a> {
         Key { bytes, slot: Slot::of(bytes), hash: hasher.hash(bytes) }
+    }
+
+    /// Its numbers.
+    #[inline]
+    pub fn digest(&self) -> KeyDigest {
+        KeyDigest { slot: self.slot, hash: self.hash }
+    }
+
+    /// The key of these bytes, whose numbers are known.
+    #[inline]
+    pub fn with_digest(bytes: &'a [u8], digest: KeyDigest) -> Key<'a> {
+        Key { bytes, slot: digest.slot, hash: digest.hash }
     }
 }
 

@@ -20,7 +20,7 @@ pub use access::Lfu;
 pub use db::{Cursor, Db, ExpiryPolicy, Upsert};
 pub use expiry::{ExpireProgress, Garbage};
 pub use item::{Encoding, Item, Kind};
-pub use key::{Hasher, Key, Slot};
+pub use key::{Hasher, Key, KeyDigest, Slot};
 pub use value::Str;
 
 use std::ops::Range;

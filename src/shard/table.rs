@@ -25,7 +25,7 @@ use std::ptr::{self, NonNull};
 
 use super::Budget;
 use super::item::Item;
-use super::key::{Hasher, Key};
+use super::key::{Hasher, Key, KeyDigest};
 use super::leaf::{Place, common_capacity, is_sparse, max_load, roomy, shift_in, slack};
 use super::size_class;
 use crate::base::rng::Rng;
@@ -567,14 +567,14 @@ impl Table {
 
     /// Asks for the places around the home of a key.
     #[inline]
-    pub(super) fn prefetch_home(&self, key: &Key<'_>) {
+    pub(super) fn prefetch_home(&self, key: KeyDigest) {
         let home = self.home(tag(key.hash));
         prefetch(self.data.cast::<Place>().wrapping_add(home));
     }
 
     /// Asks for the item that a key seems to have.
     #[inline]
-    pub(super) fn prefetch_item(&self, key: &Key<'_>) {
+    pub(super) fn prefetch_item(&self, key: KeyDigest) {
         let (leaf, hash) = self.leaf(key.hash);
         let tag = tag(hash);
         let from = leaf.places().get(leaf.home(tag)..).unwrap_or_default();

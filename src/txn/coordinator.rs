@@ -112,8 +112,8 @@ impl Txn {
 
     fn ask(&self, at: usize, wait: bool) -> (CoreId, Message) {
         let participant = &self.participants[at];
-        let lend = (self.work == Work::Borrow).then(|| participant.args.clone());
-        let access = participant.access.clone();
+        let lend = (self.work == Work::Borrow).then(|| Box::new(participant.args.clone()));
+        let access = Box::new(participant.access.clone());
         (participant.shard, Message::Acquire { txn: self.id, access, shared: self.shared, wait, lend })
     }
 
@@ -179,7 +179,7 @@ impl Txn {
             self.participants
                 .iter_mut()
                 .map(|participant| {
-                    let args = std::mem::take(&mut participant.args);
+                    let args = Box::new(std::mem::take(&mut participant.args));
                     (participant.shard, Message::Perform { txn, call, args })
                 })
                 .collect(),
