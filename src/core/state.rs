@@ -21,7 +21,7 @@ use crate::route::ShardMap;
 use crate::route::message::{Answer, Batch, Call, Message, OwnedArgs, Query, ReplyTo, TxnId};
 use crate::runtime::cpu;
 use crate::runtime::io::{Clock, ConnId, CoreId, Socket};
-use crate::shard::{Hasher, Lfu, Shard};
+use crate::shard::{Hasher, Lfu, Settings, Shard};
 use crate::shared::Shared;
 use crate::txn::coordinator::Txn;
 use crate::txn::locks::{Locks, TicketId};
@@ -294,7 +294,21 @@ impl CoreState {
     fn apply_config(&mut self) {
         self.hot = Hot::new(&self.config);
         for shard in [&mut self.shard, &mut self.workbench] {
-            shard.settings.string_max_bytes = self.config.proto_max_bulk_len_bytes as usize;
+            let config = &self.config;
+            shard.settings = Settings {
+                string_max_bytes: config.proto_max_bulk_len_bytes as usize,
+                hash_max_listpack_entries: config.hash_max_listpack_entries as usize,
+                hash_max_listpack_value: config.hash_max_listpack_value_bytes as usize,
+                set_max_intset_entries: config.set_max_intset_entries as usize,
+                set_max_listpack_entries: config.set_max_listpack_entries as usize,
+                set_max_listpack_value: config.set_max_listpack_value_bytes as usize,
+                zset_max_listpack_entries: config.zset_max_listpack_entries as usize,
+                zset_max_listpack_value: config.zset_max_listpack_value_bytes as usize,
+                list_max_listpack_size: config.list_max_listpack_size,
+                stream_node_max_bytes: config.stream_node_max_bytes as usize,
+                stream_node_max_entries: config.stream_node_max_entries as usize,
+                hll_sparse_max_bytes: config.hll_sparse_max_bytes as usize,
+            };
             shard.lfu = self.config.maxmemory_policy.is_lfu().then_some(Lfu {
                 log_factor: self.config.lfu_log_factor,
                 decay_minutes: self.config.lfu_decay_time_minutes,

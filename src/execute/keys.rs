@@ -27,14 +27,13 @@ use crate::shard::{Key, Shard};
 
 /// `DEL key [key ...]`
 pub fn del(cx: &mut Exec<'_>) -> Result<(), Error> {
-    let removed = count_keys(cx, |shard, db, key| shard.remove(db, key).is_some());
+    let removed = count_keys(cx, Shard::delete);
     cx.changes += removed;
     cx.reply.int(removed as i64);
     Ok(())
 }
 
-/// `UNLINK key [key ...]`. A string is freed by at most two calls of the allocator, which is not worth a detour
-/// through the garbage.
+/// `UNLINK key [key ...]`: like `DEL`, which frees large values in steps, too.
 pub fn unlink(cx: &mut Exec<'_>) -> Result<(), Error> {
     del(cx)
 }

@@ -5,9 +5,12 @@ pub mod bitmaps;
 pub mod keys;
 pub mod strings;
 
+use smallvec::SmallVec;
+
+use crate::base::number::parse_f64;
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
-use crate::shard::{Key, Shard};
+use crate::shard::{Key, Kind, Shard, WrongType};
 
 /// What a handler works on.
 pub struct Exec<'a> {
@@ -21,8 +24,59 @@ pub struct Exec<'a> {
     pub reply: Reply<'a>,
     /// Changes to the data set made by this command, for `rdb_changes_since_last_save`.
     pub changes: u64,
+    /// Set by a blocking command that has found nothing, and has written no reply.
+    pub wait: Option<Wait>,
     /// The key that routing has hashed already, and its place among the arguments.
     routed: Option<(usize, Key<'a>)>,
+}
+
+/// What a blocking command that has found nothing waits for.
+#[derive(Debug, Clone)]
+pub struct Wait {
+    /// The places of its keys among the arguments.
+    pub keys: SmallVec<[usize; 4]>,
+    /// The kind of value that one of them has to get.
+    pub kind: Kind,
+    /// How long, in milliseconds; `None` for ever.
+    pub timeout_ms: Option<i64>,
+    /// The answer when the time is over.
+    pub null: Null,
+    /// What is run when a key is ready, if not the command as it was sent (`XREAD` with `$`).
+    pub args: Option<Vec<Vec<u8>>>,
+}
+
+/// Kinds of nothing in RESP2; RESP3 has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Null {
+    /// A null array.
+    Array,
+    /// A null bulk string.
+    Bulk,
+}
+
+impl From<WrongType> for Error {
+    fn from(_: WrongType) -> Error {
+        Error::WrongType
+    }
+}
+
+/// The timeout of a blocking command in milliseconds, which is given in seconds; `None` (written 0) for ever.
+///
+/// # Errors
+/// With Redis's texts, if it is no number, negative or too large.
+pub fn block_timeout(arg: &[u8]) -> Result<Option<i64>, Error> {
+    let seconds = parse_f64(arg).filter(|seconds| !seconds.is_nan());
+    let Some(seconds) = seconds else {
+        return Err(Error::text("ERR timeout is not a float or out of range"));
+    };
+    let ms = seconds * 1000.0;
+    if ms > i64::MAX as f64 {
+        return Err(Error::text("ERR timeout is out of range"));
+    }
+    if ms < 0.0 {
+        return Err(Error::text("ERR timeout is negative"));
+    }
+    Ok((ms > 0.0).then(|| ms.ceil() as i64))
 }
 
 /// A handler. On an error whatever it has written to the reply is dropped and the error is sent in its place.
@@ -38,7 +92,7 @@ impl<'a> Exec<'a> {
         reply: Reply<'a>,
         routed: Option<(usize, Key<'a>)>,
     ) -> Exec<'a> {
-        Exec { args, shard, db, reply, changes: 0, routed }
+        Exec { args, shard, db, reply, changes: 0, wait: None, routed }
     }
 
     /// The key at argument `index`, with slot and hash.
@@ -58,6 +112,11 @@ impl<'a> Exec<'a> {
         if let Err(error) = &result {
             self.reply.rewind(start);
             self.reply.error(error);
+        } else if let Some(wait) = self.wait.take() {
+            match wait.null {
+                Null::Array => self.reply.null_array(),
+                Null::Bulk => self.reply.null(),
+            }
         }
         result
     }

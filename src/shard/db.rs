@@ -6,13 +6,13 @@
 //! at the slot: at most the earliest expiry in it, but for the rest that [`super::expiry`] grants; 0 if none.
 
 use super::Budget;
-use super::item::Item;
+use super::item::{Item, Kind};
 use super::key::{Hasher, Key, KeyDigest, Slot};
 use super::leaf::common_capacity;
 use super::table::{Position, Table};
-use super::value::Str;
 use crate::base::crc::SLOTS;
 use crate::base::rng::Rng;
+use crate::types::Str;
 
 /// Slots are counted in blocks of so many, to find one by rank and to pass over empty ones quickly.
 const BLOCK: usize = 128;
@@ -37,6 +37,8 @@ pub enum Upsert {
     Replaced,
     /// Nothing: the key is there, but its time is over. Remove it first.
     Expired,
+    /// Nothing: the key holds a collection, which may take long to free. Remove it first.
+    Collection,
 }
 
 /// Where a scan goes on: the slot in the upper 14 of 62 bits and 48 bits of hash. 0 is the start and the end.
@@ -250,6 +252,9 @@ impl Db {
                 let before = item.expire_at_ms();
                 if before.is_some() && item.is_expired(now_ms) {
                     return Upsert::Expired;
+                }
+                if item.kind() != Kind::String {
+                    return Upsert::Collection;
                 }
                 let after = policy.resolve(before);
                 item.overwrite(key.bytes, value, after, lru);

@@ -102,13 +102,15 @@ impl Shard {
 
     fn walk_on(&mut self, slot: usize, mut walk: Walk, budget: &mut Budget) -> Option<Walk> {
         let (index, now_ms) = (self.pass.db, self.now_ms);
-        let (expired, record) = (&mut self.expired, self.record_expired);
+        let (expired, record, garbage) = (&mut self.expired, self.record_expired, &mut self.garbage);
         let mut removed = 0;
         let (next, earliest) =
             self.dbs[index].sweep_expired(slot, walk.position, now_ms, budget, &mut |item| {
                 removed += 1;
                 if record {
                     expired.push(Expired { db: index, item });
+                } else if item.value().is_some() {
+                    garbage.push(item);
                 }
             });
         self.stats.expired_keys += removed as u64;
@@ -168,9 +170,14 @@ impl Garbage {
     /// Frees until the budget is spent. Returns how many items it freed.
     pub fn free_some(&mut self, budget: &mut Budget) -> usize {
         let mut freed = 0;
-        while !budget.is_spent() && self.items.pop().is_some() {
+        while !budget.is_spent()
+            && let Some(item) = self.items.last_mut()
+        {
             budget.spend(1);
-            freed += 1;
+            if item.value_mut().is_none_or(|value| value.drop_some(budget)) {
+                self.items.pop();
+                freed += 1;
+            }
         }
         while let Some(tables) = self.databases.front_mut() {
             for table in &mut tables[self.done..] {

@@ -7,14 +7,13 @@
 //! bytes 3-5   access clock (LRU or LFU), little-endian
 //! bytes 6-7   length of the inline value
 //! [8 bytes]   when it expires, Unix milliseconds                     if EXPIRY
-//! [words]     payload of fixed size: an i64 (INT), a Vec<u8> (HEAP)
+//! [words]     payload of fixed size: an i64 (INT), a Vec<u8> (HEAP), a Value (COLLECTION)
 //! [4 bytes]   length of the key                                      if WIDE
 //! key
 //! value       if INLINE
 //! ```
 //!
-//! What is of fixed size stands before the key, so that it is aligned; other value types will keep a boxed
-//! value there. Blocks have the sizes of [`size_class`], computed from the header, at alignment 8.
+//! What is of fixed size stands before the key, so that it is aligned. Blocks have the sizes of [`size_class`], computed from the header, at alignment 8.
 //!
 //! An [`Item`] is the owning pointer to such a block. User-space addresses have 48 bits; the upper 16 bits of
 //! the pointer are a *tag* that belongs to the table which holds the item ([`super::table`]). It means nothing
@@ -28,7 +27,8 @@ use std::mem;
 use std::ptr::{self, NonNull};
 
 use super::size_class;
-use super::value::Str;
+use super::values::Value;
+use crate::types::Str;
 
 /// Longest value that is stored next to its key; a longer one gets an allocation of its own.
 pub const INLINE_MAX: usize = 4096;
@@ -46,11 +46,14 @@ const WIDE: u8 = 1 << 4;
 const INT: u8 = 0;
 const INLINE: u8 = 1;
 const HEAP: u8 = 2;
-const STRING: u8 = 0;
+const COLLECTION: u8 = 3;
 
 const HEADER: usize = size_of::<Header>();
 const WORD: usize = 8;
 const VEC_WORDS: usize = size_of::<Vec<u8>>() / WORD;
+const VALUE_WORDS: usize = size_of::<Value>() / WORD;
+const _: () =
+    assert!(VALUE_WORDS <= 4 && align_of::<Value>() <= WORD, "a collection is a few words with its key");
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -62,11 +65,22 @@ struct Header {
     inline_len: u16,
 }
 
-/// Type of a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Type of a value. The numbers are those of Redis's types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
 pub enum Kind {
     /// Bytes or a number.
     String,
+    /// A list.
+    List,
+    /// A set.
+    Set,
+    /// A sorted set.
+    Zset,
+    /// A hash.
+    Hash,
+    /// A stream.
+    Stream = 6,
 }
 
 impl Kind {
@@ -74,6 +88,11 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Kind::String => "string",
+            Kind::List => "list",
+            Kind::Set => "set",
+            Kind::Zset => "zset",
+            Kind::Hash => "hash",
+            Kind::Stream => "stream",
         }
     }
 }
@@ -87,6 +106,20 @@ pub enum Encoding {
     Embstr,
     /// A longer string, or one that was modified in place.
     Raw,
+    /// A collection in one listpack.
+    Listpack,
+    /// A hash in one listpack whose fields may expire.
+    ListpackEx,
+    /// A list of listpacks.
+    Quicklist,
+    /// A sorted array of integers.
+    Intset,
+    /// A hash table.
+    Hashtable,
+    /// A hash table and an order: Redis's name for it, whatever the order is kept in.
+    Skiplist,
+    /// A stream.
+    Stream,
 }
 
 impl Encoding {
@@ -96,6 +129,13 @@ impl Encoding {
             Encoding::Int => "int",
             Encoding::Embstr => "embstr",
             Encoding::Raw => "raw",
+            Encoding::Listpack => "listpack",
+            Encoding::ListpackEx => "listpackex",
+            Encoding::Quicklist => "quicklist",
+            Encoding::Intset => "intset",
+            Encoding::Hashtable => "hashtable",
+            Encoding::Skiplist => "skiplist",
+            Encoding::Stream => "stream",
         }
     }
 }
@@ -105,6 +145,7 @@ enum Payload<'a> {
     Int(i64),
     Inline(&'a [u8]),
     Heap(Vec<u8>),
+    Collection(Value),
 }
 
 impl<'a> Payload<'a> {
@@ -118,29 +159,31 @@ impl<'a> Payload<'a> {
     }
 
     #[inline]
-    const fn kind(&self) -> u8 {
-        let representation = match self {
-            Payload::Int(_) => INT,
-            Payload::Inline(_) => INLINE,
-            Payload::Heap(_) => HEAP,
+    fn kind(&self) -> u8 {
+        let (kind, representation) = match self {
+            Payload::Int(_) => (Kind::String, INT),
+            Payload::Inline(_) => (Kind::String, INLINE),
+            Payload::Heap(_) => (Kind::String, HEAP),
+            Payload::Collection(value) => (value.kind(), COLLECTION),
         };
-        STRING << 4 | representation
+        (kind as u8) << 4 | representation
     }
 
     #[inline]
-    const fn words(&self) -> usize {
+    fn words(&self) -> usize {
         match self {
             Payload::Int(_) => 1,
             Payload::Inline(_) => 0,
             Payload::Heap(_) => VEC_WORDS,
+            Payload::Collection(_) => VALUE_WORDS,
         }
     }
 
     #[inline]
-    const fn inline_len(&self) -> usize {
+    fn inline_len(&self) -> usize {
         match self {
             Payload::Inline(bytes) => bytes.len(),
-            Payload::Int(_) | Payload::Heap(_) => 0,
+            Payload::Int(_) | Payload::Heap(_) | Payload::Collection(_) => 0,
         }
     }
 }
@@ -200,9 +243,14 @@ pub struct Item {
     tagged: NonNull<u8>,
 }
 
-// SAFETY: an item owns its block and what the block refers to, which is plain bytes; nothing in it is tied to
-// a thread.
+// SAFETY: an item owns its block and what the block refers to, bytes or a `Value`, which is `Send` (asserted below);
+// nothing in it is tied to a thread.
 unsafe impl Send for Item {}
+
+const _: () = {
+    const fn is_send<T: Send>() {}
+    is_send::<Value>();
+};
 
 impl Item {
     /// A string. Canonical decimal integers are kept as numbers. `expire_at_ms` is in Unix milliseconds.
@@ -223,6 +271,11 @@ impl Item {
     /// A string that is stored as it is classified.
     pub fn new(key: &[u8], value: Str<'_>, expire_at_ms: Option<i64>) -> Item {
         Item::assemble(key, Payload::of(value), expire_at_ms, [0; 3])
+    }
+
+    /// A collection.
+    pub fn collection(key: &[u8], value: Value, expire_at_ms: Option<i64>) -> Item {
+        Item::assemble(key, Payload::Collection(value), expire_at_ms, [0; 3])
     }
 
     fn assemble(key: &[u8], payload: Payload<'_>, expire_at_ms: Option<i64>, lru: [u8; 3]) -> Item {
@@ -292,6 +345,7 @@ impl Item {
             match payload {
                 Payload::Int(number) => self.payload_at().cast::<i64>().write(number),
                 Payload::Heap(vec) => self.payload_at().cast::<Vec<u8>>().write(vec),
+                Payload::Collection(value) => self.payload_at().cast::<Value>().write(value),
                 Payload::Inline(bytes) => {
                     let (offset, len) = self.key_place();
                     ptr::copy_nonoverlapping(bytes.as_ptr(), self.base().add(offset + len), bytes.len());
@@ -369,12 +423,37 @@ impl Item {
     }
 
     /// Type of the value.
+    #[inline]
     pub fn kind(&self) -> Kind {
-        Kind::String
+        match self.header().kind >> 4 {
+            0 => Kind::String,
+            1 => Kind::List,
+            2 => Kind::Set,
+            3 => Kind::Zset,
+            4 => Kind::Hash,
+            _ => Kind::Stream,
+        }
+    }
+
+    /// The collection; `None` for a string.
+    #[inline]
+    pub fn value(&self) -> Option<&Value> {
+        // SAFETY: COLLECTION says that the payload is a value.
+        (self.representation() == COLLECTION).then(|| unsafe { &*self.payload_at().cast::<Value>() })
+    }
+
+    /// The collection, to change it. It must stay of its kind, which the header says, too.
+    #[inline]
+    pub(super) fn value_mut(&mut self) -> Option<&mut Value> {
+        // SAFETY: as in `value`, and the item is borrowed mutably.
+        (self.representation() == COLLECTION).then(|| unsafe { &mut *self.payload_at().cast::<Value>() })
     }
 
     /// How the value is stored.
     pub fn encoding(&self) -> Encoding {
+        if let Some(value) = self.value() {
+            return value.encoding();
+        }
         match self.representation() {
             INT => Encoding::Int,
             INLINE if usize::from(self.header().inline_len) <= EMBEDDED_MAX => Encoding::Embstr,
@@ -382,7 +461,7 @@ impl Item {
         }
     }
 
-    /// The value of a string.
+    /// The value of a string; a collection has none, whoever asks has to look at the kind first.
     #[inline]
     pub fn str(&self) -> Str<'_> {
         // SAFETY: the representation says what is stored where.
@@ -394,7 +473,8 @@ impl Item {
                     Str::Bytes(std::slice::from_raw_parts(value, usize::from(self.header().inline_len)))
                 }
                 INT => Str::Int(self.payload_at().cast::<i64>().read()),
-                _ => Str::Bytes((*self.payload_at().cast::<Vec<u8>>()).as_slice()),
+                HEAP => Str::Bytes((*self.payload_at().cast::<Vec<u8>>()).as_slice()),
+                _ => panic!("the kind of an item is looked at before its string"),
             }
         }
     }
@@ -439,6 +519,7 @@ impl Item {
         let heap = match self.representation() {
             // SAFETY: HEAP says that the payload is a vector.
             HEAP => unsafe { (*self.payload_at().cast::<Vec<u8>>()).capacity() },
+            COLLECTION => self.value().map_or(0, Value::heap_bytes),
             _ => 0,
         };
         self.shape().layout().size() + heap
@@ -521,9 +602,12 @@ impl Item {
 
     /// A copy of the value under another key; expiry and access clock are copied, too.
     pub fn clone_as(&self, key: &[u8]) -> Item {
-        let payload = match self.str() {
-            Str::Bytes(bytes) if self.representation() == HEAP => Payload::Heap(bytes.to_vec()),
-            value => Payload::of(value),
+        let payload = match self.value() {
+            Some(value) => Payload::Collection(value.clone()),
+            None => match self.str() {
+                Str::Bytes(bytes) if self.representation() == HEAP => Payload::Heap(bytes.to_vec()),
+                value => Payload::of(value),
+            },
         };
         Item::assemble(key, payload, self.expire_at_ms(), self.header().lru)
     }
@@ -563,9 +647,12 @@ impl Item {
 
     #[inline]
     fn drop_payload(&mut self) {
-        if self.representation() == HEAP {
+        match self.representation() {
             // SAFETY: HEAP says that the payload is a vector; the callers overwrite or free it.
-            unsafe { ptr::drop_in_place(self.payload_at().cast::<Vec<u8>>()) };
+            HEAP => unsafe { ptr::drop_in_place(self.payload_at().cast::<Vec<u8>>()) },
+            // SAFETY: COLLECTION says that the payload is a value; the callers overwrite or free it.
+            COLLECTION => unsafe { ptr::drop_in_place(self.payload_at().cast::<Value>()) },
+            _ => {}
         }
     }
 

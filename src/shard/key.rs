@@ -10,6 +10,9 @@ use crate::base::crc::{SLOTS, key_slot};
 pub struct Slot(u16);
 
 impl Slot {
+    /// The first slot.
+    pub const FIRST: Slot = Slot(0);
+
     /// The slot with this number, or `None` if there is none.
     pub const fn new(number: u16) -> Option<Slot> {
         if (number as usize) < SLOTS { Some(Slot(number)) } else { None }

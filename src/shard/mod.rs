@@ -14,17 +14,18 @@ mod leaf;
 mod lending;
 mod size_class;
 mod table;
-pub mod value;
+pub mod values;
 
+pub use crate::types::Str;
 pub use access::Lfu;
 pub use db::{Cursor, Db, ExpiryPolicy, Upsert};
 pub use expiry::{ExpireProgress, Garbage};
 pub use item::{Encoding, Item, Kind};
 pub use key::{Hasher, Key, KeyDigest, Slot};
-pub use value::Str;
 
 use std::ops::Range;
 
+use self::values::{Typed, Value};
 use crate::base::crc::SLOTS;
 use crate::base::rng::Rng;
 
@@ -54,6 +55,9 @@ impl Budget {
 /// Draws of keys whose time is over, one after the other, after which `RANDOMKEY` takes one during a pause of expiry.
 const VAIN_DRAWS_MAX: usize = 100;
 
+/// Elements of a collection that are freed at once; a larger one is freed in steps.
+const FREED_AT_ONCE: usize = 64;
+
 /// Counts for `INFO stats`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KeyspaceStats {
@@ -79,13 +83,53 @@ pub struct Expired {
 pub struct Settings {
     /// Longest string that a command may make, in bytes (`proto-max-bulk-len`).
     pub string_max_bytes: usize,
+    /// Fields up to which a hash is a listpack.
+    pub hash_max_listpack_entries: usize,
+    /// Longest field or value of such a hash, in bytes.
+    pub hash_max_listpack_value: usize,
+    /// Members up to which a set of integers is an intset.
+    pub set_max_intset_entries: usize,
+    /// Members up to which a set is a listpack.
+    pub set_max_listpack_entries: usize,
+    /// Longest member of such a set, in bytes.
+    pub set_max_listpack_value: usize,
+    /// Members up to which a sorted set is a listpack.
+    pub zset_max_listpack_entries: usize,
+    /// Longest member of such a sorted set, in bytes.
+    pub zset_max_listpack_value: usize,
+    /// Elements of a list's listpack if positive, else a class of sizes.
+    pub list_max_listpack_size: i32,
+    /// Bytes of a stream's node, 0 for no bound.
+    pub stream_node_max_bytes: usize,
+    /// Entries of a stream's node, 0 for no bound.
+    pub stream_node_max_entries: usize,
+    /// Bytes up to which a HyperLogLog is sparse.
+    pub hll_sparse_max_bytes: usize,
 }
 
+/// Redis's defaults.
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { string_max_bytes: 512 << 20 }
+        Settings {
+            string_max_bytes: 512 << 20,
+            hash_max_listpack_entries: 512,
+            hash_max_listpack_value: 64,
+            set_max_intset_entries: 512,
+            set_max_listpack_entries: 128,
+            set_max_listpack_value: 64,
+            zset_max_listpack_entries: 128,
+            zset_max_listpack_value: 64,
+            list_max_listpack_size: -2,
+            stream_node_max_bytes: 4096,
+            stream_node_max_entries: 100,
+            hll_sparse_max_bytes: 3000,
+        }
     }
 }
+
+/// The key holds a value of another type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrongType;
 
 /// One core's keys. See the module.
 pub struct Shard {
@@ -245,6 +289,8 @@ impl Shard {
         self.stats.expired_keys += 1;
         if self.record_expired {
             self.expired.push(Expired { db, item });
+        } else {
+            self.discard(item);
         }
     }
 
@@ -257,23 +303,110 @@ impl Shard {
                 Upsert::Inserted => return false,
                 Upsert::Replaced => return true,
                 Upsert::Expired => self.expire(db, key),
+                Upsert::Collection => {
+                    // What stays of it is its expiry.
+                    let kept = self.dbs[db].get(key).and_then(Item::expire_at_ms);
+                    self.delete(db, key);
+                    if policy == ExpiryPolicy::Keep
+                        && let Some(at) = kept
+                    {
+                        self.dbs[db].upsert_string(key, value, ExpiryPolicy::At(at), now_ms, lru);
+                        return true;
+                    }
+                    self.dbs[db].upsert_string(key, value, policy, now_ms, lru);
+                    return true;
+                }
             }
         }
     }
 
-    /// Inserts an item as if it was new, and returns the one that it replaced (unless its time is over).
-    pub fn insert(&mut self, db: usize, key: &Key<'_>, mut item: Item) -> Option<Item> {
+    /// Inserts an item as if it was new, in the place of whatever the key has. Returns whether there was something whose
+    /// time was not over.
+    pub fn insert(&mut self, db: usize, key: &Key<'_>, mut item: Item) -> bool {
         self.position(db, key);
         item.set_lru(self.first_access());
-        let now_ms = self.now_ms;
+        let Some(old) = self.dbs[db].insert(key, item) else { return false };
         // One whose time is over is still there if expiry is paused.
-        self.dbs[db].insert(key, item).filter(|old| !old.is_expired(now_ms))
+        let lived = !old.is_expired(self.now_ms);
+        self.discard(old);
+        lived
     }
 
     /// Removes a key; `None` if it is not there or its time is over.
     pub fn remove(&mut self, db: usize, key: &Key<'_>) -> Option<Item> {
         self.position(db, key)?;
         self.dbs[db].remove(key)
+    }
+
+    /// Removes a key and frees its value, a large one in steps. Returns whether it was there.
+    pub fn delete(&mut self, db: usize, key: &Key<'_>) -> bool {
+        let removed = self.remove(db, key);
+        let there = removed.is_some();
+        if let Some(item) = removed {
+            self.discard(item);
+        }
+        there
+    }
+
+    /// Frees an item, a large one in steps.
+    #[inline]
+    pub fn discard(&mut self, item: Item) {
+        if item.value().is_some_and(|value| value.len() > FREED_AT_ONCE) {
+            self.garbage.push(item);
+        }
+    }
+
+    /// The collection at a key that is about to be read; see [`Shard::lookup_read`].
+    #[inline]
+    pub fn read<T: Typed>(&mut self, db: usize, key: &Key<'_>) -> Result<Option<&T>, WrongType> {
+        self.lookup_read(db, key).map(typed).transpose()
+    }
+
+    /// The collection at a key, if its time is not over; nothing is counted or changed.
+    #[inline]
+    pub fn peek_as<T: Typed>(&self, db: usize, key: &Key<'_>) -> Result<Option<&T>, WrongType> {
+        self.peek(db, key).map(typed).transpose()
+    }
+
+    /// The collection at a key that is about to be changed. Whoever removes elements calls
+    /// [`Shard::remove_if_empty`] afterwards.
+    #[inline]
+    pub fn write<T: Typed>(&mut self, db: usize, key: &Key<'_>) -> Result<Option<&mut T>, WrongType> {
+        self.lookup_write(db, key).map(typed_mut).transpose()
+    }
+
+    /// The collection at a key that is about to be changed; what `make` returns if there is none.
+    #[inline]
+    pub fn write_or_insert<T: Typed>(
+        &mut self,
+        db: usize,
+        key: &Key<'_>,
+        make: impl FnOnce() -> T,
+    ) -> Result<&mut T, WrongType> {
+        let place = match self.position(db, key) {
+            Some(place) => place,
+            None => {
+                self.insert(db, key, Item::collection(key.bytes, make().wrap(), None));
+                self.dbs[db].position(key).expect("it was just inserted")
+            }
+        };
+        typed_mut(self.touched(db, key, place))
+    }
+
+    /// Removes a key whose collection has lost its last element (a stream stays). Returns whether it was so.
+    #[inline]
+    pub fn remove_if_empty(&mut self, db: usize, key: &Key<'_>) -> bool {
+        let value = self.dbs[db].get(key).and_then(Item::value);
+        let empty = value.is_some_and(|value| value.is_empty() && value.kind() != Kind::Stream);
+        if empty {
+            self.dbs[db].remove(key);
+        }
+        empty
+    }
+
+    /// Puts a collection in the place of whatever a key has, without expiry. Returns whether there was something.
+    pub fn set_value(&mut self, db: usize, key: &Key<'_>, value: Value) -> bool {
+        self.insert(db, key, Item::collection(key.bytes, value, None))
     }
 
     /// Takes an item out as it is, to be put into another shard.
@@ -330,6 +463,16 @@ impl Shard {
     pub fn take_expired(&mut self) -> std::vec::Drain<'_, Expired> {
         self.expired.drain(..)
     }
+}
+
+#[inline]
+fn typed<T: Typed>(item: &Item) -> Result<&T, WrongType> {
+    item.value().and_then(T::of).ok_or(WrongType)
+}
+
+#[inline]
+fn typed_mut<T: Typed>(item: &mut Item) -> Result<&mut T, WrongType> {
+    item.value_mut().and_then(T::of_mut).ok_or(WrongType)
 }
 
 #[cfg(test)]

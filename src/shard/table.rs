@@ -404,6 +404,11 @@ impl Table {
         }
     }
 
+    /// All items, in the order of their hashes.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Item> {
+        Leaves { stack: vec![self] }.flat_map(|leaf| leaf.places().iter().flatten())
+    }
+
     /// Visits items in the order of hashes from a position on until the budget is spent, and at least one
     /// group of items of equal position. Returns where to go on, or `None` at the end.
     pub(super) fn scan(
@@ -581,6 +586,26 @@ impl Table {
         let near = from.iter().map_while(Option::as_ref).find(|item| item.tag() >= tag);
         if let Some(item) = near {
             item.prefetch();
+        }
+    }
+}
+
+/// The leaves of a table, in order.
+struct Leaves<'a> {
+    /// What is still to be gone through, the next on top.
+    stack: Vec<&'a Table>,
+}
+
+impl<'a> Iterator for Leaves<'a> {
+    type Item = &'a Table;
+
+    fn next(&mut self) -> Option<&'a Table> {
+        loop {
+            let table = self.stack.pop()?;
+            match table.children() {
+                Some(children) => self.stack.extend(children.iter().rev()),
+                None => return Some(table),
+            }
         }
     }
 }

@@ -3,3 +3,8 @@
 pub mod bitfield;
 pub mod bits;
 pub mod lcs;
+pub mod listpack;
+pub mod str;
+
+pub use listpack::Listpack;
+pub use str::Str;

@@ -4,7 +4,7 @@
 use super::int;
 use crate::execute::Exec;
 use crate::protocol::Error;
-use crate::shard::{Item, Str};
+use crate::shard::{Encoding, Item, Kind, Str};
 
 /// Integers below this are one shared object each in Redis.
 const SHARED_INTEGERS: i64 = 10_000;
@@ -87,7 +87,7 @@ pub fn debug_object(cx: &mut Exec<'_>) -> Result<(), Error> {
         item.key().as_ptr(),
         references(item),
         item.encoding().name(),
-        serialized_len(item.str()),
+        serialized_len(item),
         item.lru(),
         cx.shard.idle_seconds(item),
     ));
@@ -97,7 +97,7 @@ pub fn debug_object(cx: &mut Exec<'_>) -> Result<(), Error> {
 /// `DEBUG SDSLEN key`. Keys and values have no spare room, and share one allocation unless the value is long.
 pub fn debug_sdslen(cx: &mut Exec<'_>) -> Result<(), Error> {
     let item = cx.shard.dbs[cx.db].get(&cx.key(2)).ok_or(Error::NoSuchKey)?;
-    if matches!(item.str(), Str::Int(_)) {
+    if item.encoding() == Encoding::Int || item.kind() != Kind::String {
         return Err(Error::text("ERR Not an sds encoded string."));
     }
     let (key, value) = (item.key().len(), item.str().len());
@@ -109,15 +109,18 @@ pub fn debug_sdslen(cx: &mut Exec<'_>) -> Result<(), Error> {
 }
 
 fn references(item: &Item) -> i64 {
-    match item.str() {
-        Str::Int(0..SHARED_INTEGERS) => SHARED,
+    match item.encoding() {
+        Encoding::Int if matches!(item.str(), Str::Int(0..SHARED_INTEGERS)) => SHARED,
         _ => 1,
     }
 }
 
-/// Bytes that a string takes in an RDB file without compression.
-fn serialized_len(value: Str<'_>) -> usize {
-    match value {
+/// Bytes that a value takes in an RDB file without compression; for a collection, about as many.
+fn serialized_len(item: &Item) -> usize {
+    if let Some(value) = item.value() {
+        return value.heap_bytes();
+    }
+    match item.str() {
         Str::Int(number) if i8::try_from(number).is_ok() => 2,
         Str::Int(number) if i16::try_from(number).is_ok() => 3,
         Str::Int(number) if i32::try_from(number).is_ok() => 5,

@@ -30,6 +30,7 @@ use crate::shard::{Item, Key, Kind, Shard, Str};
 pub(super) fn value(item: &Item) -> Result<Str<'_>, Error> {
     match item.kind() {
         Kind::String => Ok(item.str()),
+        _ => Err(Error::WrongType),
     }
 }
 
