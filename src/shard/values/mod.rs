@@ -46,6 +46,10 @@ pub trait Typed: Sized {
     fn encoding(&self) -> Encoding;
     /// Number of elements. A key whose collection has none is removed, unless it is a stream.
     fn len(&self) -> usize;
+    /// Whether there is no element.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
     /// Bytes allocated.
     fn heap_bytes(&self) -> usize;
     /// Frees elements until the budget is spent; `true` when the rest can be dropped at once.
