@@ -19,6 +19,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BENCHMARKS = ROOT / "BENCHMARKS.md"
+README = ROOT / "README.md"
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 CLOCK_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
@@ -231,18 +232,17 @@ def table(head, rows):
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def publish(section, text):
-    """Prints `text` and, unless DRY_RUN is set, puts it into its marked section of BENCHMARKS.md."""
+def publish(section, text, page=BENCHMARKS):
+    """Prints `text` and, unless DRY_RUN is set, puts it into its marked section of a page."""
     print(text, flush=True)
     if os.environ.get("DRY_RUN"):
         return
     begin, end = f"<!-- {section}:begin -->", f"<!-- {section}:end -->"
-    page = BENCHMARKS.read_text()
-    before, found, rest = page.partition(begin)
+    before, found, rest = page.read_text().partition(begin)
     _, closed, after = rest.partition(end)
     if not found or not closed:
-        fail(f"{BENCHMARKS} has no section between {begin} and {end}")
-    BENCHMARKS.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
+        fail(f"{page} has no section between {begin} and {end}")
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
 
 
 def progress(text):
