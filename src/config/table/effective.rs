@@ -89,9 +89,9 @@ pub(super) static PARAMETERS: &[Parameter] = rows! {
 
     // Memory and expiry.
 
-    /// Bytes that data may take; 0 for no limit.
+    /// Bytes that data may take; 0 for no limit. Shown, and not enforced yet.
     "maxmemory": memory(0, u64::MAX) = "0" => maxmemory_bytes;
-    /// What is removed when `maxmemory` is reached.
+    /// What is removed when `maxmemory` is reached: so far only whether keys carry LRU or LFU data follows from it.
     "maxmemory-policy": choice(MaxmemoryPolicy) = "noeviction" => maxmemory_policy;
     /// Keys looked at to find one to remove.
     "maxmemory-samples": number(1, 64) = "5" => maxmemory_samples;
