@@ -8,6 +8,7 @@ mod bitmap;
 mod connection;
 mod generic;
 mod server;
+mod sorted_set;
 mod string;
 
 use crate::admin;
@@ -72,7 +73,7 @@ impl Entry {
 
 /// All commands.
 pub static FAMILIES: &[&[Entry]] =
-    &[string::ROWS, bitmap::ROWS, generic::ROWS, connection::ROWS, server::ROWS];
+    &[string::ROWS, bitmap::ROWS, sorted_set::ROWS, generic::ROWS, connection::ROWS, server::ROWS];
 
 /// All commands in the order of the table, without subcommands.
 pub fn entries() -> impl Iterator<Item = &'static Entry> {
@@ -94,6 +95,7 @@ mod words {
     pub(super) const NOSCRIPT: Flags = Flags::NOSCRIPT;
     pub(super) const LOADING: Flags = Flags::LOADING;
     pub(super) const STALE: Flags = Flags::STALE;
+    pub(super) const BLOCKING: Flags = Flags::BLOCKING;
     pub(super) const FAST: Flags = Flags::FAST;
     pub(super) const NO_AUTH: Flags = Flags::NO_AUTH;
     pub(super) const ALLOW_BUSY: Flags = Flags::ALLOW_BUSY;

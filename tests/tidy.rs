@@ -13,6 +13,7 @@ const UNSAFE_FILES: &[&str] = &[
     "runtime/cpu.rs",
     "shard/item.rs",
     "shard/table.rs",
+    "shard/values/scored.rs",
     "shard/prefetch.rs",
 ];
 /// The files that may name the `io_uring` crate.

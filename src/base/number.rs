@@ -227,6 +227,27 @@ fn lay_out(text: &mut F64Text, digits: &[u8], exponent: i32) {
     }
 }
 
+/// Prints a double with up to 17 significant digits, as C's `%.17g` does.
+pub fn format_f64_17(value: f64) -> String {
+    const DIGITS: i32 = 17;
+    if value.is_infinite() || value.is_nan() || value == 0.0 {
+        return format_f64(value).to_string();
+    }
+    let text = format!("{:.*e}", DIGITS as usize - 1, value);
+    let (mantissa, exponent) = text.split_once('e').expect("the form has an exponent");
+    let exponent: i32 = exponent.parse().expect("the exponent is a number");
+    if (-4..DIGITS).contains(&exponent) {
+        return trim_zeros(&format!("{value:.*}", (DIGITS - 1 - exponent) as usize)).to_owned();
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", trim_zeros(mantissa), exponent.unsigned_abs())
+}
+
+/// A number without the zeros at the end of its fraction.
+fn trim_zeros(text: &str) -> &str {
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
+}
+
 /// Prints a number of bytes with two decimals and a binary unit, as the `_human` fields of `INFO` do:
 /// `512B`, `1.00K`, `1.50G`. Beyond petabytes it is plain bytes again.
 pub fn human_bytes(bytes: u64) -> String {
@@ -357,6 +378,25 @@ mod tests {
             (f64::NAN, "nan"),
         ] {
             assert_eq!(&*format_f64(value), text);
+        }
+    }
+
+    #[test]
+    fn seventeen_digits_print_as_in_c() {
+        for (value, text) in [
+            (1.0, "1"),
+            (0.1, "0.10000000000000001"),
+            (-1.5, "-1.5"),
+            (1e16, "10000000000000000"),
+            (1e17, "1e+17"),
+            (123456789012345678.0, "1.2345678901234568e+17"),
+            (0.0001, "0.0001"),
+            (0.00001, "1.0000000000000001e-05"),
+            (1e300, "1.0000000000000001e+300"),
+            (-0.0, "-0"),
+            (f64::NEG_INFINITY, "-inf"),
+        ] {
+            assert_eq!(format_f64_17(value), text);
         }
     }
 

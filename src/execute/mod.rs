@@ -3,6 +3,8 @@
 
 pub mod bitmaps;
 pub mod keys;
+pub mod scan_options;
+pub mod sorted_sets;
 pub mod strings;
 
 use smallvec::SmallVec;

@@ -4,6 +4,7 @@ pub mod bitfield;
 pub mod bits;
 pub mod lcs;
 pub mod listpack;
+pub mod ranked;
 pub mod str;
 
 pub use listpack::Listpack;

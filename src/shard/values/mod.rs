@@ -3,6 +3,7 @@
 mod fields;
 mod hash;
 mod list;
+mod scored;
 mod set;
 mod stream;
 mod zset;
@@ -12,7 +13,7 @@ pub use hash::Hash;
 pub use list::List;
 pub use set::Set;
 pub use stream::Stream;
-pub use zset::Zset;
+pub use zset::{ScanScore, Zset, ZsetIter, ZsetRules};
 
 use super::Budget;
 use super::item::{Encoding, Kind};
