@@ -7,6 +7,7 @@
 mod bitmap;
 mod connection;
 mod generic;
+mod geo;
 mod server;
 mod sorted_set;
 mod string;
@@ -73,7 +74,7 @@ impl Entry {
 
 /// All commands.
 pub static FAMILIES: &[&[Entry]] =
-    &[string::ROWS, bitmap::ROWS, sorted_set::ROWS, generic::ROWS, connection::ROWS, server::ROWS];
+    &[string::ROWS, bitmap::ROWS, sorted_set::ROWS, geo::ROWS, generic::ROWS, connection::ROWS, server::ROWS];
 
 /// All commands in the order of the table, without subcommands.
 pub fn entries() -> impl Iterator<Item = &'static Entry> {

@@ -194,13 +194,15 @@ fn audit(pair: &mut Pair) -> Result<(), String> {
             return Err(format!("database {db}: SCAN should find {a}, but finds {b}"));
         }
         let questions: BTreeMap<&str, Comparison> = BTreeMap::from([
-            ("GET", Comparison::Exact),
-            ("PEXPIRETIME", Comparison::Within(10_000)),
-            ("TYPE", Comparison::Exact),
+            ("GET KEY", Comparison::Exact),
+            ("ZRANGE KEY 0 -1 WITHSCORES", Comparison::Exact),
+            ("PEXPIRETIME KEY", Comparison::Within(10_000)),
+            ("TYPE KEY", Comparison::Exact),
         ]);
         for key in &keys {
+            let word = |word: &str| if word == "KEY" { key.clone() } else { word.into() };
             let requests: Vec<Request> =
-                questions.keys().map(|name| vec![name.as_bytes().to_vec(), key.clone()]).collect();
+                questions.keys().map(|question| question.split(' ').map(word).collect()).collect();
             let replies = pair.run(0, &requests);
             for ((request, comparison), [expected, found]) in
                 requests.iter().zip(questions.values()).zip(replies)

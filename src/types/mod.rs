@@ -2,6 +2,7 @@
 
 pub mod bitfield;
 pub mod bits;
+pub mod geo;
 pub mod lcs;
 pub mod listpack;
 pub mod ranked;

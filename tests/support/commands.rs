@@ -13,6 +13,8 @@
 //! arguments before they look at the key and the range, so their invalid forms are sent to existing keys, and a
 //! wrong unit with a range that begins at 0; and SCAN refuses more malformed cursors (empty, with blanks, negative beyond 64 bits), so those are not sent.
 
+mod sorted_sets;
+
 use std::collections::VecDeque;
 
 use super::rng::Rng;
@@ -204,9 +206,10 @@ impl Commands {
 
     fn command(&mut self) -> (Vec<String>, Comparison) {
         let words = match self.rng.below(100) {
-            0..40 => self.string_command(),
-            40..60 => self.bitmap_command(),
-            60..97 => return self.key_command(),
+            0..25 => self.string_command(),
+            25..37 => self.bitmap_command(),
+            37..62 => return self.key_command(),
+            62..97 => return self.sorted_set_command(),
             _ => self.other_command(),
         };
         (words, Comparison::Exact)

@@ -1,14 +1,11 @@
 //! Unions, intersections and differences of sorted sets and sets.
 
-use super::{integer, reply_entry, reply_head, rules, store};
+use super::{Entry, integer, reply_entry, reply_head, rules, sort_entries, store};
 use crate::base::number::parse_f64;
 use crate::execute::Exec;
 use crate::protocol::Error;
 use crate::shard::values::{Fields, Typed, Zset};
 use crate::shard::{Hasher, Item, Shard, Str};
-
-/// A member with its score.
-type Entry<'a> = (Str<'a>, f64);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operation {
@@ -218,11 +215,11 @@ impl<'a> Request<'a> {
             let totals = self.united(&sources, shard.hasher());
             let mut members =
                 totals.iter().map(|item| (Str::Bytes(item.key()), total(item))).collect::<Vec<_>>();
-            sort(&mut members);
+            sort_entries(&mut members);
             return finish(&members);
         }
         let mut members: Vec<Entry<'_>> = self.filtered(&sources).collect();
-        sort(&mut members);
+        sort_entries(&mut members);
         finish(&members)
     }
 }
@@ -236,14 +233,6 @@ fn total(item: &Item) -> f64 {
         Str::Int(bits) => f64::from_bits(bits as u64),
         Str::Bytes(_) => unreachable!("totals are kept as integers"),
     }
-}
-
-/// Puts members into the order of a sorted set.
-fn sort(members: &mut [Entry<'_>]) {
-    members.sort_unstable_by(|(a, a_score), (b, b_score)| {
-        let by_score = a_score.partial_cmp(b_score).expect("a score is a number");
-        by_score.then_with(|| a.with_bytes(|a| b.with_bytes(|b| a.cmp(b))))
-    });
 }
 
 fn reply(cx: &mut Exec<'_>, name: &str, operation: Operation) -> Result<(), Error> {

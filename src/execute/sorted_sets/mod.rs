@@ -4,7 +4,7 @@
 //! storing, removing) is the same for all. A handler checks its arguments in the order in which Redis does, because
 //! that decides which error a client sees.
 
-mod add;
+pub(super) mod add;
 mod bounds;
 mod combine;
 mod members;
@@ -34,7 +34,7 @@ pub(super) fn rules(shard: &Shard) -> ZsetRules {
     ZsetRules { settings: shard.settings, hasher: shard.hasher().clone() }
 }
 
-fn integer(arg: &[u8]) -> Result<i64, Error> {
+pub(super) fn integer(arg: &[u8]) -> Result<i64, Error> {
     parse_i64(arg).ok_or(Error::NotInteger)
 }
 
@@ -44,6 +44,17 @@ pub(super) fn reply_member(reply: &mut Reply<'_>, member: Str<'_>) {
         Str::Int(number) => reply.bulk_int(number),
         Str::Bytes(bytes) => reply.bulk(bytes),
     }
+}
+
+/// A member with its score.
+type Entry<'a> = (Str<'a>, f64);
+
+/// Puts members into the order of a sorted set.
+pub(super) fn sort_entries(entries: &mut [Entry<'_>]) {
+    entries.sort_unstable_by(|(a, a_score), (b, b_score)| {
+        let by_score = a_score.partial_cmp(b_score).expect("a score is a number");
+        by_score.then_with(|| a.with_bytes(|a| b.with_bytes(|b| a.cmp(b))))
+    });
 }
 
 /// Writes a score.
@@ -58,7 +69,7 @@ fn reply_head(reply: &mut Reply<'_>, count: usize, with_scores: bool) {
 }
 
 /// Writes one of the members behind [`reply_head`].
-fn reply_entry(reply: &mut Reply<'_>, (member, score): (Str<'_>, f64), with_scores: bool) {
+fn reply_entry(reply: &mut Reply<'_>, (member, score): Entry<'_>, with_scores: bool) {
     if !with_scores {
         return reply_member(reply, member);
     }

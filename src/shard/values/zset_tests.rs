@@ -97,7 +97,7 @@ fn a_listpack_holds_what_redis_stores() {
         Str::Bytes(b"c"),
         Str::Int(3),
         Str::Bytes(b"b"),
-        Str::Bytes(b"10000000000000000000"),
+        Str::Bytes(b"1e+19"),
     ];
     assert_eq!(elements, expected);
 }
