@@ -5,6 +5,7 @@ pub mod bitmaps;
 pub mod keys;
 pub mod scan_options;
 pub mod sorted_sets;
+pub mod streams;
 pub mod strings;
 
 use smallvec::SmallVec;
