@@ -96,7 +96,6 @@ mod words {
     pub(super) use crate::command::spec::Spread::*;
     pub(super) use crate::command::spec::{Categories, Flags, Group, KeyFlags, KeySpec, Spec};
 
-    pub(super) const BLOCKING: Flags = Flags::BLOCKING;
     pub(super) const WRITE: Flags = Flags::WRITE;
     pub(super) const READONLY: Flags = Flags::READONLY;
     pub(super) const DENYOOM: Flags = Flags::DENYOOM;
