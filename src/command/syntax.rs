@@ -292,7 +292,9 @@ fn composite(kind: Kind, args: Vec<Arg>, label: Option<&str>) -> Item {
 /// Makes one argument of a group's members: a keyword at the head is tied to the rest, several members
 /// become a block.
 fn bind(mut items: Vec<Item>, label: Option<&str>) -> Item {
-    let headed = items.len() > 1 && items[0].arg.kind == Kind::PureToken && !items[0].arg.optional;
+    // A keyword whose followers may all be left out stands for itself.
+    let followed = items.iter().skip(1).any(|item| !item.arg.optional);
+    let headed = followed && items[0].arg.kind == Kind::PureToken && !items[0].arg.optional;
     let keyword = headed.then(|| items.remove(0));
     let mut item = if items.len() == 1 {
         items.remove(0)
@@ -344,6 +346,8 @@ mod tests {
         assert_eq!((args[1].kind, args[1].optional), (Kind::PureToken, true));
         assert_eq!((args[2].kind, args[2].name.as_str(), args[2].args.len()), (Kind::Block, "auth", 2));
         assert_eq!((args[3].kind, args[3].name.as_str(), args[3].token), (Kind::OneOf, "kind", Some("TYPE")));
+        let args = parse("full-block: [FULL [COUNT count]]", 0);
+        assert_eq!((args[0].kind, args[0].token, args[0].args.len()), (Kind::Block, None, 2));
     }
 
     #[test]

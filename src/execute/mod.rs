@@ -6,6 +6,7 @@ pub mod geo;
 pub mod keys;
 pub mod scan_options;
 pub mod sorted_sets;
+pub mod streams;
 pub mod strings;
 
 use smallvec::SmallVec;

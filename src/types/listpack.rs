@@ -29,7 +29,7 @@ const UNCOUNTED: usize = u16::MAX as usize;
 pub struct Listpack(Box<[u8]>);
 
 /// An element's encoding: its first bytes, and how many bytes of a string follow.
-struct Encoded<'a> {
+pub(super) struct Encoded<'a> {
     head: [u8; 9],
     head_len: usize,
     string: &'a [u8],
@@ -37,7 +37,7 @@ struct Encoded<'a> {
 
 impl<'a> Encoded<'a> {
     #[inline]
-    fn new(element: Str<'a>) -> Encoded<'a> {
+    pub(super) fn new(element: Str<'a>) -> Encoded<'a> {
         match element {
             Str::Int(number) => Encoded::number(number),
             Str::Bytes(bytes) => match Str::classify(bytes) {
@@ -96,8 +96,21 @@ impl<'a> Encoded<'a> {
         Encoded { head, head_len, string }
     }
 
+    /// The encoding, and the number if it is one.
     #[inline]
-    fn len(&self) -> usize {
+    pub(super) fn head(&self) -> &[u8] {
+        &self.head[..self.head_len]
+    }
+
+    /// The bytes of a string.
+    #[inline]
+    pub(super) fn tail(&self) -> &'a [u8] {
+        self.string
+    }
+
+    /// Length with the back length.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
         let content = self.head_len + self.string.len();
         content + back_len_size(content)
     }
@@ -130,7 +143,7 @@ const fn back_len_size(content: usize) -> usize {
 
 /// The element whose first byte this is: it, and its length without the back length. `None` if it is not well-formed.
 #[inline]
-fn decode(bytes: &[u8]) -> Option<(Str<'_>, usize)> {
+pub(super) fn decode(bytes: &[u8]) -> Option<(Str<'_>, usize)> {
     let (&first, rest) = bytes.split_first()?;
     let number = |len: usize| {
         let mut wide = [0; 8];

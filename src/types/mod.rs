@@ -7,6 +7,7 @@ pub mod lcs;
 pub mod listpack;
 pub mod ranked;
 pub mod str;
+pub mod stream;
 
 pub use listpack::Listpack;
 pub use str::Str;

@@ -14,6 +14,7 @@
 //! wrong unit with a range that begins at 0; and SCAN refuses more malformed cursors (empty, with blanks, negative beyond 64 bits), so those are not sent.
 
 mod sorted_sets;
+mod streams;
 
 use std::collections::VecDeque;
 
@@ -31,6 +32,8 @@ pub enum Comparison {
     SameType,
     /// Integers: equal if negative or zero, else at most this far apart.
     Within(i64),
+    /// Byte for byte but for times, which need only be numbers.
+    Untimed,
     /// A cursor and an array: only that shape. What SCAN returns is compared by whole iterations.
     Cursor,
 }
@@ -85,13 +88,14 @@ const SKEW: i64 = 10_000;
 pub struct Commands {
     rng: Rng,
     expiries: u64,
+    stream_ms: u64,
     queued: VecDeque<Generated>,
 }
 
 impl Commands {
     /// The stream of `seed`.
     pub fn new(seed: u64) -> Commands {
-        Commands { rng: Rng::new(seed), expiries: 0, queued: VecDeque::new() }
+        Commands { rng: Rng::new(seed), expiries: 0, stream_ms: 1, queued: VecDeque::new() }
     }
 
     /// The next `at_least` commands, and those that belong to the last one: they have to be sent on the same
@@ -205,6 +209,9 @@ impl Commands {
     }
 
     fn command(&mut self) -> (Vec<String>, Comparison) {
+        if self.rng.chance(15) {
+            return self.stream_command();
+        }
         let words = match self.rng.below(100) {
             0..25 => self.string_command(),
             25..37 => self.bitmap_command(),

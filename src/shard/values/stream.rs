@@ -1,15 +1,9 @@
-//! A stream.
+//! A stream as the value of a key.
 
 use super::{Typed, typed};
 use crate::shard::Budget;
 use crate::shard::item::Encoding;
-use crate::types::Listpack;
-
-/// A stream.
-#[derive(Debug, Clone, Default)]
-pub struct Stream {
-    pack: Listpack,
-}
+pub use crate::types::stream::Stream;
 
 impl Typed for Stream {
     typed!(Stream, Box);
@@ -19,14 +13,20 @@ impl Typed for Stream {
     }
 
     fn len(&self) -> usize {
-        self.pack.len()
+        self.counters().len as usize
     }
 
     fn heap_bytes(&self) -> usize {
-        self.pack.byte_len()
+        Stream::heap_bytes(self)
     }
 
-    fn drop_some(&mut self, _budget: &mut Budget) -> bool {
-        true
+    fn drop_some(&mut self, budget: &mut Budget) -> bool {
+        while !budget.is_spent() {
+            if !self.drop_one() {
+                return true;
+            }
+            budget.spend(1);
+        }
+        false
     }
 }
