@@ -204,13 +204,21 @@ impl KeySpec {
 
     /// Every `step`-th argument from `index` to `last` (see [`FindKeys::Range`]).
     pub const fn range(index: usize, last: isize, step: usize, flags: &[KeyFlags]) -> KeySpec {
+        KeySpec::found(index, FindKeys::Range { last, step, limit: 0 }, flags)
+    }
+
+    /// Keys whose number is argument `index`, from the next argument on.
+    pub const fn counted(index: usize, flags: &[KeyFlags]) -> KeySpec {
+        KeySpec::found(index, FindKeys::KeyNum { count: 0, first: 1, step: 1 }, flags)
+    }
+
+    const fn found(index: usize, find: FindKeys, flags: &[KeyFlags]) -> KeySpec {
         let mut all = KeyFlags::empty();
         let mut i = 0;
         while i < flags.len() {
             all = all.union(flags[i]);
             i += 1;
         }
-        let find = FindKeys::Range { last, step, limit: 0 };
         KeySpec { flags: all, begin: BeginSearch::Index(index), find, notes: "" }
     }
 

@@ -447,8 +447,9 @@ impl CoreState {
             }
             (_, KeyPlan::None) => owner,
             (_, plan) => {
-                if let Err(error) = self.find_keys(command, plan, args, &mut keys) {
-                    return self.reject(conn, Some(command), &error);
+                if self.find_keys(command, plan, args, &mut keys).is_err() {
+                    // The arguments do not tell the keys; the handler refuses them without a look at any key.
+                    return self.run_here(conn, command, handler, args, &Keys::new());
                 }
                 let mut owners = keys.iter().map(|(_, key)| self.map.owner(key.slot));
                 let first = owners.next().unwrap_or(owner);
