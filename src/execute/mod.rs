@@ -4,6 +4,7 @@
 pub mod bitmaps;
 pub mod keys;
 pub mod scan_options;
+pub mod sets;
 pub mod strings;
 
 use smallvec::SmallVec;

@@ -2,9 +2,11 @@
 
 pub mod bitfield;
 pub mod bits;
+pub mod intset;
 pub mod lcs;
 pub mod listpack;
 pub mod str;
 
+pub use intset::Intset;
 pub use listpack::Listpack;
 pub use str::Str;

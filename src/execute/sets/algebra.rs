@@ -12,10 +12,9 @@ use super::{bulk, rules};
 use crate::base::number::parse_i64;
 use crate::execute::Exec;
 use crate::protocol::Error;
-use crate::shard::values::Typed;
-use crate::shard::values::set::{Rules, Set};
+use crate::shard::values::{Set, SetRules, Typed};
 use crate::shard::{Shard, Str};
-use crate::types::listpack::Listpack;
+use crate::types::Listpack;
 
 const NUMKEYS: Error = Error::text("ERR numkeys should be greater than 0");
 const TOO_MANY_KEYS: Error = Error::text("ERR Number of keys can't be greater than number of args");
@@ -146,7 +145,7 @@ fn smallest_first(sets: Sets<'_>) -> Option<(&Set, SmallVec<[&Set; 8]>)> {
     Some((smallest, sets))
 }
 
-fn intersection(sets: Sets<'_>, rules: &Rules) -> Set {
+fn intersection(sets: Sets<'_>, rules: &SetRules) -> Set {
     let smallest = sets.iter().min_by_key(|set| set.map_or(0, Set::len)).copied().flatten();
     let mut result = match smallest {
         Some(Set::Intset(_)) => Set::default(),
@@ -171,7 +170,7 @@ fn is_number(member: Str<'_>) -> bool {
     }
 }
 
-fn union(sets: &[Option<&Set>], rules: &Rules) -> Set {
+fn union(sets: &[Option<&Set>], rules: &SetRules) -> Set {
     let mut result = Set::default();
     for member in sets.iter().flatten().flat_map(|set| set.iter()) {
         result.insert(member, rules);
@@ -180,7 +179,7 @@ fn union(sets: &[Option<&Set>], rules: &Rules) -> Set {
 }
 
 /// What the first set has and no other.
-fn difference(sets: Sets<'_>, rules: &Rules) -> Set {
+fn difference(sets: Sets<'_>, rules: &SetRules) -> Set {
     let Some((Some(first), others)) = sets.split_first() else { return Set::default() };
     let mut others: SmallVec<[&Set; 8]> = others.iter().flatten().copied().collect();
     if others.iter().any(|set| ptr::eq(*set, *first)) {

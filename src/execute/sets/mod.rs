@@ -12,10 +12,11 @@ pub use algebra::{sdiff, sdiffstore, sinter, sintercard, sinterstore, sunion, su
 pub use random::{spop, srandmember};
 
 use super::Exec;
+use super::scan_options::{self, ScanOptions, Scanned};
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
-use crate::shard::values::set::{Rules, Set};
-use crate::shard::{Shard, Str};
+use crate::shard::values::{Set, SetRules};
+use crate::shard::{Budget, Shard, Str};
 
 /// `SADD key member [member ...]`
 pub fn sadd(cx: &mut Exec<'_>) -> Result<(), Error> {
@@ -35,7 +36,9 @@ pub fn srem(cx: &mut Exec<'_>) -> Result<(), Error> {
         Some(set) => cx.args[2..].iter().filter(|member| set.remove(Str::Bytes(member))).count(),
         None => 0,
     };
-    cx.shard.remove_if_empty(cx.db, &key);
+    if removed > 0 {
+        cx.shard.remove_if_empty(cx.db, &key);
+    }
     cx.changes += removed as u64;
     cx.reply.int(removed as i64);
     Ok(())
@@ -102,9 +105,32 @@ pub fn smove(cx: &mut Exec<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// `SSCAN key cursor [MATCH pattern] [COUNT count]`
+pub fn sscan(cx: &mut Exec<'_>) -> Result<(), Error> {
+    let cursor = scan_options::parse_cursor(cx.args[2])?;
+    let Some(set) = cx.shard.read::<Set>(cx.db, &cx.key(1))? else {
+        scan_options::empty(&mut cx.reply);
+        return Ok(());
+    };
+    let options = ScanOptions::parse(&cx.args[3..], Scanned::Members)?;
+    let start = cx.reply.position();
+    let reply = &mut cx.reply;
+    let mut count = 0;
+    let next = set.scan(cursor, &mut Budget::items(options.count), &mut |member| {
+        member.with_bytes(|member| {
+            if options.pattern.matches(member) {
+                reply.bulk(member);
+                count += 1;
+            }
+        });
+    });
+    scan_options::finish(reply, start, next, count);
+    Ok(())
+}
+
 /// The rules of encoding of a shard's sets.
-fn rules(shard: &Shard) -> Rules {
-    Rules::new(&shard.settings, shard.hasher())
+fn rules(shard: &Shard) -> SetRules {
+    SetRules::new(&shard.settings, shard.hasher())
 }
 
 fn bulk(reply: &mut Reply<'_>, member: Str<'_>) {

@@ -4,7 +4,7 @@ use super::{bulk, rules};
 use crate::base::number::parse_i64;
 use crate::execute::Exec;
 use crate::protocol::Error;
-use crate::shard::values::set::Set;
+use crate::shard::values::Set;
 
 const NEGATIVE: Error = Error::text("ERR value is out of range, must be positive");
 const NO_ABSOLUTE_VALUE: Error = Error::text(

@@ -2,7 +2,7 @@
 //!
 //! Representation: as long as all members are integers and not too many, a sorted array ([`Intset`]); as long as they
 //! are few and short, a [`Listpack`]; else a table of items whose keys are the members and whose values are empty.
-//! Conversion goes in this direction only, by the limits of [`Rules`], which are those of Redis.
+//! Conversion goes in this direction only, by the limits of [`SetRules`], which are those of Redis.
 //!
 //! Invariants: an array of integers is never longer than its limit when an insertion has returned; a listpack holds
 //! each member once, numbers as numbers. A set inside of the keyspace is not empty.
@@ -11,13 +11,10 @@ use std::collections::HashSet;
 
 use smallvec::SmallVec;
 
-use super::{Typed, Value};
+use super::{Fields, Typed, typed};
 use crate::base::rng::{Rng, Selection};
-use crate::shard::values::fields::Fields;
-use crate::shard::{Budget, Encoding, Hasher, Item, Kind, Settings};
-use crate::types::intset::Intset;
-use crate::types::listpack::Listpack;
-use crate::types::str::Str;
+use crate::shard::{Budget, Encoding, Hasher, Item, Settings};
+use crate::types::{Intset, Listpack, Str};
 
 /// Most members of an array of integers whatever the configuration says: the number of them has 32 bits.
 const INTSET_MAX_ENTRIES: usize = 1 << 30;
@@ -30,7 +27,7 @@ const PASS_RATIO: usize = 3;
 
 /// What decides on a set's encoding, and what its table is hashed with.
 #[derive(Debug, Clone)]
-pub struct Rules {
+pub struct SetRules {
     /// Most members of an array of integers (`set-max-intset-entries`).
     pub intset_entries: usize,
     /// Most members of a listpack (`set-max-listpack-entries`).
@@ -41,10 +38,10 @@ pub struct Rules {
     pub hasher: Hasher,
 }
 
-impl Rules {
+impl SetRules {
     /// The rules that a shard's settings make.
-    pub fn new(settings: &Settings, hasher: &Hasher) -> Rules {
-        Rules {
+    pub fn new(settings: &Settings, hasher: &Hasher) -> SetRules {
+        SetRules {
             intset_entries: settings.set_max_intset_entries.min(INTSET_MAX_ENTRIES),
             listpack_entries: settings.set_max_listpack_entries,
             listpack_value: settings.set_max_listpack_value,
@@ -61,7 +58,7 @@ pub enum Set {
     /// Few and short members.
     Listpack(Listpack),
     /// Any.
-    Table(Fields),
+    Table(Box<Fields>),
 }
 
 impl Default for Set {
@@ -73,18 +70,18 @@ impl Default for Set {
 
 impl Set {
     /// An empty set for `count` members of which this is the first.
-    pub fn for_members(first: &[u8], count: usize, rules: &Rules) -> Set {
+    pub fn for_members(first: &[u8], count: usize, rules: &SetRules) -> Set {
         if count <= rules.intset_entries && number(Str::Bytes(first)).is_some() {
             Set::default()
         } else if count <= rules.listpack_entries {
             Set::Listpack(Listpack::new())
         } else {
-            Set::Table(Fields::new(&rules.hasher))
+            Set::Table(Box::new(Fields::new(&rules.hasher)))
         }
     }
 
     /// Prepares for `count` members that are about to be inserted, some of which may be there already.
-    pub fn prepare(&mut self, count: usize, rules: &Rules) {
+    pub fn prepare(&mut self, count: usize, rules: &SetRules) {
         let most = match self {
             Set::Intset(_) => rules.intset_entries,
             Set::Listpack(_) => rules.listpack_entries,
@@ -96,7 +93,7 @@ impl Set {
     }
 
     /// Adds a member; `false` if it was there. Bytes may spell a number.
-    pub fn insert(&mut self, member: Str<'_>, rules: &Rules) -> bool {
+    pub fn insert(&mut self, member: Str<'_>, rules: &SetRules) -> bool {
         match self {
             Set::Table(table) => member.with_bytes(|member| insert_into(table, member)),
             Set::Listpack(_) => member.with_bytes(|member| self.insert_listed(member, rules)),
@@ -114,7 +111,7 @@ impl Set {
     }
 
     /// Adds a member to a listpack.
-    fn insert_listed(&mut self, member: &[u8], rules: &Rules) -> bool {
+    fn insert_listed(&mut self, member: &[u8], rules: &SetRules) -> bool {
         let Set::Listpack(list) = self else { unreachable!("called for a listpack") };
         if find(list, member).is_some() {
             return false;
@@ -131,7 +128,7 @@ impl Set {
     }
 
     /// Adds a member that is no number to a set of numbers.
-    fn insert_first_text(&mut self, member: &[u8], rules: &Rules) -> bool {
+    fn insert_first_text(&mut self, member: &[u8], rules: &SetRules) -> bool {
         let Set::Intset(ints) = self else { unreachable!("called for a set of numbers") };
         // The longest number is the smallest or the largest.
         let ends = ints.iter().next().into_iter().chain(ints.iter().next_back());
@@ -147,13 +144,13 @@ impl Set {
         true
     }
 
-    fn become_table(&mut self, rules: &Rules) -> &mut Fields {
+    fn become_table(&mut self, rules: &SetRules) -> &mut Fields {
         if !matches!(self, Set::Table(_)) {
             let mut table = Fields::new(&rules.hasher);
             for member in self.iter() {
                 member.with_bytes(|member| insert_into(&mut table, member));
             }
-            *self = Set::Table(table);
+            *self = Set::Table(Box::new(table));
         }
         let Set::Table(table) = self else { unreachable!("it was just made one") };
         table
@@ -163,7 +160,7 @@ impl Set {
     ///
     /// # Panics
     /// If a member is no number.
-    pub fn become_intset(&mut self, rules: &Rules) {
+    pub fn become_intset(&mut self, rules: &SetRules) {
         if !matches!(self, Set::Intset(_)) && self.len() <= rules.intset_entries {
             let numbers = self.iter().map(|member| number(member).expect("all members are numbers"));
             *self = Set::Intset(numbers.collect());
@@ -273,7 +270,7 @@ impl Set {
     }
 
     /// Removes `count` random members, which are fewer than there are, and visits them.
-    pub fn pop_many(&mut self, count: usize, rng: &mut Rng, rules: &Rules, mut visit: impl FnMut(Str<'_>)) {
+    pub fn pop_many(&mut self, count: usize, rng: &mut Rng, rules: &SetRules, mut visit: impl FnMut(Str<'_>)) {
         let stay = self.len().checked_sub(count).expect("fewer than there are");
         if !matches!(self, Set::Table(_)) {
             self.pop_in_passing(count, rng, visit);
@@ -328,25 +325,7 @@ impl Set {
 }
 
 impl Typed for Set {
-    const KIND: Kind = Kind::Set;
-
-    fn wrap(self) -> Value {
-        Value::Set(self)
-    }
-
-    fn of(value: &Value) -> Option<&Set> {
-        match value {
-            Value::Set(set) => Some(set),
-            _ => None,
-        }
-    }
-
-    fn of_mut(value: &mut Value) -> Option<&mut Set> {
-        match value {
-            Value::Set(set) => Some(set),
-            _ => None,
-        }
-    }
+    typed!(Set);
 
     fn encoding(&self) -> Encoding {
         match self {
@@ -364,7 +343,7 @@ impl Typed for Set {
         match self {
             Set::Intset(ints) => ints.as_bytes().len(),
             Set::Listpack(list) => list.byte_len(),
-            Set::Table(table) => table.heap_bytes(),
+            Set::Table(table) => size_of::<Fields>() + table.heap_bytes(),
         }
     }
 
@@ -396,12 +375,9 @@ fn find(list: &Listpack, member: &[u8]) -> Option<usize> {
     list.find(member, list.first()?, 0)
 }
 
+#[inline]
 fn insert_into(table: &mut Fields, member: &[u8]) -> bool {
-    let new = !table.contains(member);
-    if new {
-        table.insert(Item::new(member, Str::Bytes(b""), None));
-    }
-    new
+    table.insert_new(member, || Item::string(member, b"", None))
 }
 
 #[cfg(test)]
@@ -409,11 +385,12 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::base::rng::Rng;
     use proptest::prelude::*;
 
-    fn rules() -> Rules {
+    fn rules() -> SetRules {
         let hasher = Hasher::from_seed(1);
-        Rules { intset_entries: 6, listpack_entries: 4, listpack_value: 5, hasher }
+        SetRules { intset_entries: 6, listpack_entries: 4, listpack_value: 5, hasher }
     }
 
     fn of(members: &[&str]) -> Set {
@@ -490,9 +467,9 @@ mod tests {
         assert_eq!(set.encoding(), Encoding::Hashtable);
         set.become_intset(&rules());
         assert_eq!((set.encoding(), members(&set)), (Encoding::Intset, vec!["-3".into(), "1".into(), "2".into(), "4".into()]));
-        let too_many = Rules { intset_entries: 3, ..rules() };
+        let too_many = SetRules { intset_entries: 3, ..rules() };
         let mut list = of(&["x", "1", "2", "3"]);
-        list.become_intset(&Rules { intset_entries: 3, ..rules() });
+        list.become_intset(&SetRules { intset_entries: 3, ..rules() });
         assert_eq!(list.encoding(), Encoding::Listpack, "{too_many:?}");
     }
 
