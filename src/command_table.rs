@@ -9,6 +9,7 @@ mod connection;
 mod generic;
 mod geo;
 mod server;
+mod set;
 mod sorted_set;
 mod stream;
 mod string;
@@ -77,6 +78,7 @@ impl Entry {
 pub static FAMILIES: &[&[Entry]] = &[
     string::ROWS,
     bitmap::ROWS,
+    set::ROWS,
     sorted_set::ROWS,
     geo::ROWS,
     stream::ROWS,

@@ -32,9 +32,48 @@ impl Rng {
     }
 }
 
+/// A choice of `wanted` among `total` things that pass one after the other; every choice is as likely as any other
+/// (Knuth, The Art of Computer Programming, 3.4.2, algorithm S).
+#[derive(Debug, Clone)]
+pub struct Selection {
+    wanted: usize,
+    left: usize,
+}
+
+impl Selection {
+    /// All are chosen if there are no more than `wanted`.
+    pub const fn new(wanted: usize, total: usize) -> Selection {
+        Selection { wanted, left: total }
+    }
+
+    /// Whether the next thing is among the chosen. Nothing is once all have passed.
+    pub fn takes(&mut self, rng: &mut Rng) -> bool {
+        let taken = self.left > 0 && rng.below(self.left) < self.wanted;
+        self.left = self.left.saturating_sub(1);
+        self.wanted -= usize::from(taken);
+        taken
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_selection_has_the_wanted_size_and_prefers_nothing() {
+        let mut rng = Rng::new(1);
+        let mut seen = [0; 6];
+        for _ in 0..3000 {
+            let mut selection = Selection::new(2, 6);
+            let taken: Vec<usize> = (0..6).filter(|_| selection.takes(&mut rng)).collect();
+            assert_eq!(taken.len(), 2);
+            taken.into_iter().for_each(|at| seen[at] += 1);
+            assert!(!selection.takes(&mut rng));
+        }
+        assert!(seen.iter().all(|n| (850..1150).contains(n)), "{seen:?}");
+        let mut all = Selection::new(9, 3);
+        assert!((0..3).all(|_| all.takes(&mut rng)) && !all.takes(&mut rng));
+    }
 
     #[test]
     fn a_seed_replays_and_the_range_is_covered() {

@@ -7,6 +7,7 @@ pub mod keys;
 pub mod scan_options;
 pub mod sorted_sets;
 pub mod streams;
+pub mod sets;
 pub mod strings;
 
 use smallvec::SmallVec;

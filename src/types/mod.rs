@@ -3,11 +3,13 @@
 pub mod bitfield;
 pub mod bits;
 pub mod geo;
+pub mod intset;
 pub mod lcs;
 pub mod listpack;
 pub mod ranked;
 pub mod str;
 pub mod stream;
 
+pub use intset::Intset;
 pub use listpack::Listpack;
 pub use str::Str;

@@ -11,7 +11,7 @@ mod zset;
 pub use fields::Fields;
 pub use hash::Hash;
 pub use list::List;
-pub use set::Set;
+pub use set::{Set, SetRules};
 pub use stream::Stream;
 pub use zset::{ScanScore, Zset, ZsetIter, ZsetRules};
 

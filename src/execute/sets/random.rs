@@ -1,0 +1,97 @@
+//! Members by chance: `SPOP` and `SRANDMEMBER`.
+
+use super::{bulk, rules};
+use crate::base::number::parse_i64;
+use crate::execute::Exec;
+use crate::protocol::Error;
+use crate::shard::values::Set;
+
+const NEGATIVE: Error = Error::text("ERR value is out of range, must be positive");
+const NO_ABSOLUTE_VALUE: Error = Error::text(
+    "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+);
+
+/// `SPOP key [count]`
+pub fn spop(cx: &mut Exec<'_>) -> Result<(), Error> {
+    match cx.args {
+        [_, _] => spop_one(cx),
+        [_, _, count] => {
+            let count = parse_i64(count).ok_or(Error::NotInteger)?;
+            spop_many(cx, usize::try_from(count).map_err(|_| NEGATIVE)?)
+        }
+        _ => Err(Error::Syntax),
+    }
+}
+
+fn spop_one(cx: &mut Exec<'_>) -> Result<(), Error> {
+    let key = cx.key(1);
+    // The generator is a word; the set is borrowed from the same shard.
+    let mut rng = cx.shard.rng.clone();
+    let reply = &mut cx.reply;
+    let popped = match cx.shard.write::<Set>(cx.db, &key)? {
+        Some(set) => set.pop(&mut rng, |member| bulk(reply, member)),
+        None => None,
+    };
+    cx.shard.rng = rng;
+    if popped.is_none() {
+        cx.reply.null();
+        return Ok(());
+    }
+    cx.shard.remove_if_empty(cx.db, &key);
+    cx.changes += 1;
+    Ok(())
+}
+
+fn spop_many(cx: &mut Exec<'_>, count: usize) -> Result<(), Error> {
+    let (key, rules) = (cx.key(1), rules(cx.shard));
+    let mut rng = cx.shard.rng.clone();
+    let reply = &mut cx.reply;
+    let set = cx.shard.write::<Set>(cx.db, &key)?;
+    let len = set.as_deref().map_or(0, Set::len);
+    let popped = count.min(len);
+    reply.set(popped);
+    match set {
+        Some(set) if count >= len => {
+            set.iter().for_each(|member| bulk(reply, member));
+            cx.shard.delete(cx.db, &key);
+        }
+        Some(set) if count > 0 => set.pop_many(count, &mut rng, &rules, |member| bulk(reply, member)),
+        _ => {}
+    }
+    cx.shard.rng = rng;
+    cx.changes += popped as u64;
+    Ok(())
+}
+
+/// `SRANDMEMBER key [count]`, of which a negative count allows members to come several times.
+pub fn srandmember(cx: &mut Exec<'_>) -> Result<(), Error> {
+    let count = match cx.args {
+        [_, _] => None,
+        [_, _, count] => match parse_i64(count).ok_or(Error::NotInteger)? {
+            i64::MIN => return Err(NO_ABSOLUTE_VALUE),
+            count => Some(count),
+        },
+        _ => return Err(Error::Syntax),
+    };
+    let mut rng = cx.shard.rng.clone();
+    let set = cx.shard.read::<Set>(cx.db, &cx.key(1))?;
+    let reply = &mut cx.reply;
+    match (set, count) {
+        (None, None) => reply.null(),
+        (None, Some(_)) => reply.array(0),
+        (Some(set), None) => set.random(&mut rng).into_iter().for_each(|member| bulk(reply, member)),
+        (Some(set), Some(count @ 0..)) => {
+            let count = set.len().min(count as usize);
+            reply.array(count);
+            set.sample(count, &mut rng, |member| bulk(reply, member));
+        }
+        (Some(set), Some(count)) => {
+            reply.array(count.unsigned_abs() as usize);
+            for _ in 0..count.unsigned_abs() {
+                set.random(&mut rng).into_iter().for_each(|member| bulk(reply, member));
+            }
+        }
+    }
+    cx.shard.rng = rng;
+    Ok(())
+}
