@@ -3,6 +3,7 @@
 
 pub mod bitmaps;
 pub mod keys;
+pub mod scan_options;
 pub mod strings;
 
 use smallvec::SmallVec;
