@@ -7,6 +7,7 @@
 mod bitmap;
 mod connection;
 mod generic;
+mod hash;
 mod server;
 mod string;
 
@@ -72,7 +73,7 @@ impl Entry {
 
 /// All commands.
 pub static FAMILIES: &[&[Entry]] =
-    &[string::ROWS, bitmap::ROWS, generic::ROWS, connection::ROWS, server::ROWS];
+    &[string::ROWS, bitmap::ROWS, hash::ROWS, generic::ROWS, connection::ROWS, server::ROWS];
 
 /// All commands in the order of the table, without subcommands.
 pub fn entries() -> impl Iterator<Item = &'static Entry> {

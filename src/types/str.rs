@@ -1,7 +1,7 @@
 //! The value of a string: bytes, or the number that stands for its decimal digits.
 
 /// A string value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Str<'a> {
     /// A number, which stands for its decimal digits.
     Int(i64),
