@@ -8,6 +8,7 @@ mod bitmap;
 mod connection;
 mod generic;
 mod geo;
+mod hash;
 mod server;
 mod set;
 mod sorted_set;
@@ -79,6 +80,7 @@ pub static FAMILIES: &[&[Entry]] = &[
     string::ROWS,
     bitmap::ROWS,
     set::ROWS,
+    hash::ROWS,
     sorted_set::ROWS,
     geo::ROWS,
     stream::ROWS,

@@ -399,6 +399,7 @@ impl CoreState {
             stats.keyspace_hits += shard.stats.hits;
             stats.keyspace_misses += shard.stats.misses;
             stats.expired_keys += shard.stats.expired_keys;
+            stats.expired_subkeys += shard.stats.expired_subkeys;
         }
         stats.dbs = self
             .shard
@@ -409,6 +410,7 @@ impl CoreState {
                 DbFigures {
                     keys: db.len() as u64,
                     expires: db.volatile_len() as u64,
+                    subexpiry: db.watched_len() as u64,
                     table_bytes: db.table_bytes() as u64,
                     stale,
                     ttl_ms,

@@ -12,6 +12,7 @@ mod object;
 mod rename;
 mod scan;
 
+pub(super) use expire::{Condition, Since, Unit};
 pub use expire::{expire, expireat, expiretime, persist, pexpire, pexpireat, pexpiretime, pttl, ttl};
 pub use flush::{flushall, flushdb, swapdb};
 pub use object::{

@@ -8,6 +8,9 @@ pub mod scan_options;
 pub mod sorted_sets;
 pub mod streams;
 pub mod sets;
+pub mod hashes;
+pub mod keys;
+pub mod scan_options;
 pub mod strings;
 
 use smallvec::SmallVec;

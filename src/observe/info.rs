@@ -331,7 +331,8 @@ impl Facts<'_> {
         text.line("instantaneous_input_repl_kbps", "0.00");
         text.line("instantaneous_output_repl_kbps", "0.00");
         text.line("rejected_connections", stats.rejected_connections);
-        text.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err", "expired_subkeys"]);
+        text.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+        text.line("expired_subkeys", stats.expired_subkeys);
         text.line("expired_keys", stats.expired_keys);
         let expires: u64 = stats.dbs.iter().map(|db| db.expires).sum();
         let stale: f64 = stats.dbs.iter().map(|db| db.stale).sum();
@@ -466,7 +467,10 @@ impl Facts<'_> {
             let average_ttl_ms = (db.ttl_ms / db.expires.max(1) as f64) as u64;
             text.line(
                 &format!("db{number}"),
-                format_args!("keys={},expires={},avg_ttl={average_ttl_ms},subexpiry=0", db.keys, db.expires),
+                format_args!(
+                    "keys={},expires={},avg_ttl={average_ttl_ms},subexpiry={}",
+                    db.keys, db.expires, db.subexpiry
+                ),
             );
         }
     }
@@ -556,14 +560,14 @@ mod tests {
         stats.record_error("EVIL:CODE#1 x");
         stats.dbs = vec![
             DbFigures::default(),
-            DbFigures { keys: 4, expires: 2, ttl_ms: 3000.0, ..DbFigures::default() },
+            DbFigures { keys: 4, expires: 2, ttl_ms: 3000.0, subexpiry: 1, ..DbFigures::default() },
         ];
         assert_eq!(
             text(&stats, &[b"commandstats", b"errorstats", b"keyspace"]),
             "# Commandstats\r\n\
              cmdstat_config|get:calls=2,usec=7,usec_per_call=3.50,rejected_calls=0,failed_calls=1\r\n\
              \r\n# Errorstats\r\nerrorstat_EVIL_CODE_1:count=1\r\n\
-             \r\n# Keyspace\r\ndb1:keys=4,expires=2,avg_ttl=1500,subexpiry=0\r\n"
+             \r\n# Keyspace\r\ndb1:keys=4,expires=2,avg_ttl=1500,subexpiry=1\r\n"
         );
         let latencies = text(&stats, &[b"latencystats"]);
         assert!(latencies.contains("latency_percentiles_usec_config|get:p50=3.0"), "{latencies}");

@@ -42,6 +42,8 @@ pub struct DbFigures {
     pub expires: u64,
     /// Bytes of the hash tables.
     pub table_bytes: u64,
+    /// Hashes with fields that expire.
+    pub subexpiry: u64,
     /// Estimated number of keys whose time is over and which were not removed yet.
     pub stale: f64,
     /// Estimated sum of the times to live of the others, in milliseconds.
@@ -122,6 +124,8 @@ pub struct Stats {
     pub keyspace_misses: u64,
     /// Keys removed because their time was over.
     pub expired_keys: u64,
+    /// Fields of hashes removed because their time was over.
+    pub expired_subkeys: u64,
     /// Changes of the data set.
     pub changes: u64,
 
@@ -203,6 +207,7 @@ impl Stats {
         for (mine, theirs) in self.dbs.iter_mut().zip(&other.dbs) {
             mine.keys += theirs.keys;
             mine.expires += theirs.expires;
+            mine.subexpiry += theirs.subexpiry;
             mine.table_bytes += theirs.table_bytes;
             mine.stale += theirs.stale;
             mine.ttl_ms += theirs.ttl_ms;
@@ -236,6 +241,7 @@ impl Stats {
             keyspace_hits,
             keyspace_misses,
             expired_keys,
+            expired_subkeys,
             changes,
             clients,
             blocked_clients,

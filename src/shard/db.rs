@@ -2,14 +2,17 @@
 //!
 //! The array of tables has an entry for every slot and is allocated when the first key comes; slots of other
 //! shards stay untouched zero pages. Invariants: `len` and `blocks` are sums of the tables' lengths, and
-//! `volatile` counts the items that have an expiry. `due[slot]` is the time from which active expiry should look
-//! at the slot: at most the earliest expiry in it, but for the rest that [`super::expiry`] grants; 0 if none.
+//! `volatile` counts the items that have an expiry, `watched` those whose hash is marked as watched: it has, or had when
+//! someone last looked, fields that expire. `due[slot]` is the time from which active expiry should look at the slot: at
+//! most the earliest expiry of an item or of a watched hash's field in it, but for the rest that [`super::expiry`] grants; 0
+//! if none.
 
 use super::Budget;
 use super::item::{Item, Kind};
 use super::key::{Hasher, Key, KeyDigest, Slot};
 use super::leaf::common_capacity;
 use super::table::{Position, Table};
+use super::values::{Hash, Typed};
 use crate::base::crc::SLOTS;
 use crate::base::rng::Rng;
 use crate::types::Str;
@@ -87,6 +90,7 @@ pub struct Db {
     blocks: [u32; SLOTS / BLOCK],
     len: usize,
     volatile: usize,
+    watched: usize,
     /// One per slot, or none if no key ever had an expiry.
     due: Box<[i64]>,
     hasher: Hasher,
@@ -100,6 +104,7 @@ impl Db {
             blocks: [0; SLOTS / BLOCK],
             len: 0,
             volatile: 0,
+            watched: 0,
             due: Box::default(),
             hasher,
         }
@@ -120,6 +125,11 @@ impl Db {
     /// Number of keys that have an expiry.
     pub fn volatile_len(&self) -> usize {
         self.volatile
+    }
+
+    /// Number of hashes with fields that expire, until active expiry notices that they have none any more.
+    pub fn watched_len(&self) -> usize {
+        self.watched
     }
 
     /// Number of keys in a slot.
@@ -193,13 +203,17 @@ impl Db {
     }
 
     #[inline]
-    fn insert_at(&mut self, key: &Key<'_>, vacant: u32, item: Item) {
+    fn insert_at(&mut self, key: &Key<'_>, vacant: u32, mut item: Item) {
         if self.tables.is_empty() {
             self.tables = Table::empty_array(SLOTS);
         }
         let slot = key.slot.index();
         if let Some(at) = item.expire_at_ms() {
             self.volatile += 1;
+            self.note_expiry(slot, at);
+        }
+        if let Some(at) = item.value_mut().and_then(Hash::of_mut).and_then(Hash::watch) {
+            self.watched += 1;
             self.note_expiry(slot, at);
         }
         self.tables[slot].insert(key.hash, vacant, item, &self.hasher);
@@ -224,14 +238,33 @@ impl Db {
         let place = self.position(key)?;
         let slot = key.slot.index();
         let item = self.tables[slot].remove(key.hash, place);
-        self.count_removed(slot, 1, usize::from(item.has_expiry()));
+        self.count_removed(slot, &item);
         Some(item)
     }
 
-    fn count_removed(&mut self, slot: usize, count: usize, volatile: usize) {
-        self.len -= count;
-        self.blocks[slot / BLOCK] -= count as u32;
-        self.volatile -= volatile;
+    #[inline]
+    fn count_removed(&mut self, slot: usize, item: &Item) {
+        self.len -= 1;
+        self.blocks[slot / BLOCK] -= 1;
+        self.volatile -= usize::from(item.has_expiry());
+        self.watched -= usize::from(is_watched(item));
+    }
+
+    /// The hash at a key.
+    pub(super) fn hash_mut(&mut self, key: &Key<'_>) -> Option<&mut Hash> {
+        self.get_mut(key)?.value_mut().and_then(Hash::of_mut)
+    }
+
+    /// Watches a hash if it has fields that expire, and not if it has none. It is to be called when some got an earlier
+    /// expiry.
+    pub(super) fn watch_fields(&mut self, key: &Key<'_>) {
+        let Some(hash) = self.hash_mut(key) else { return };
+        let before = hash.is_watched();
+        let after = hash.watch();
+        self.watched = self.watched + usize::from(after.is_some()) - usize::from(before);
+        if let Some(at) = after {
+            self.note_expiry(key.slot.index(), at);
+        }
     }
 
     /// Sets a key to a string, in place if the old value has the same size. `lru` is the access clock, which
@@ -317,7 +350,8 @@ impl Db {
     }
 
     /// Takes items whose time is over out of a slot, from a position on. Returns where to go on, or `None`
-    /// when the slot is done, and the earliest expiry among the items that were kept.
+    /// when the slot is done, and the earliest expiry among the items that were kept. `overdue` gets those with a watched
+    /// hash that has no fields with an expiry any more or has some whose time is over.
     pub(super) fn sweep_expired(
         &mut self,
         slot: usize,
@@ -325,25 +359,32 @@ impl Db {
         now_ms: i64,
         budget: &mut Budget,
         removed: &mut impl FnMut(Item),
+        overdue: &mut impl FnMut(&Item),
     ) -> (Option<u64>, Option<i64>) {
         let mut earliest = i64::MAX;
-        let mut count = 0;
+        let mut gone = Vec::new();
         let next = self.tables[slot].sweep(
             from,
             budget,
             &mut |item| {
-                let expired = item.is_expired(now_ms);
-                if let Some(at) = item.expire_at_ms().filter(|_| !expired) {
-                    earliest = earliest.min(at);
+                if item.is_expired(now_ms) {
+                    return true;
                 }
-                expired
+                earliest = earliest.min(item.expire_at_ms().unwrap_or(i64::MAX));
+                if let Some(hash) = item.value().and_then(Hash::of).filter(|hash| hash.is_watched()) {
+                    match hash.next_expiry().filter(|&at| at >= now_ms) {
+                        Some(at) => earliest = earliest.min(at),
+                        None => overdue(item),
+                    }
+                }
+                false
             },
-            &mut |item| {
-                count += 1;
-                removed(item);
-            },
+            &mut |item| gone.push(item),
         );
-        self.count_removed(slot, count, count);
+        for item in gone {
+            self.count_removed(slot, &item);
+            removed(item);
+        }
         (next, (earliest != i64::MAX).then_some(earliest))
     }
 
@@ -449,6 +490,10 @@ impl ExpiryPolicy {
             ExpiryPolicy::At(at) => Some(at),
         }
     }
+}
+
+fn is_watched(item: &Item) -> bool {
+    item.value().and_then(Hash::of).is_some_and(Hash::is_watched)
 }
 
 /// Which of these lengths a rank falls into; the rank within it is left in `rank`.

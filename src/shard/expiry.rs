@@ -4,12 +4,14 @@
 //! whose hint says that something may be due, and walks its table. The position is a hash, so that a walk can
 //! be interrupted anywhere. While a slot is walked its hint collects the earliest expiry of what stays; when it
 //! is done the hint is put off a little if the walk found few, so that a big table is not walked for every key.
+//!
+//! A walk also finds the hashes that have fields whose time is over. They are dealt with one by one before it goes on.
 
 use std::collections::VecDeque;
 
 use super::item::Item;
 use super::table::Table;
-use super::{Budget, Expired, Shard};
+use super::{Budget, Expired, Shard, Slot};
 
 /// Least time between the starts of two passes.
 pub const PASS_INTERVAL_MS: i64 = 100;
@@ -39,6 +41,8 @@ pub(super) struct Pass {
     slot: usize,
     /// Set while the slot is being walked.
     walk: Option<Walk>,
+    /// Keys of hashes that the walk has found to have fields whose time is over: at most as many as a budget.
+    hashes: Vec<Vec<u8>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +81,14 @@ impl Shard {
 
     /// Goes on with a walk or begins the next one; `false` if the pass is done.
     fn expire_step(&mut self, budget: &mut Budget) -> bool {
+        if let Some(name) = self.pass.hashes.pop() {
+            let key = self.key(&name);
+            if !self.expire_fields(self.pass.db, &key, budget) {
+                self.pass.hashes.push(name);
+            }
+            budget.spend(1);
+            return true;
+        }
         let Some(db) = self.dbs.get_mut(self.pass.db) else { return false };
         let slot = self.pass.slot;
         if let Some(walk) = self.pass.walk {
@@ -87,7 +99,11 @@ impl Shard {
             return true;
         }
         budget.spend(SEARCH_COST);
-        let found = if db.volatile_len() == 0 { None } else { db.next_due_slot(slot, self.now_ms) };
+        let found = if db.volatile_len() + db.watched_len() == 0 {
+            None
+        } else {
+            db.next_due_slot(slot, self.now_ms)
+        };
         if let Some(due) = found {
             db.forget_due(due);
             self.pass.slot = due;
@@ -104,17 +120,26 @@ impl Shard {
         let (index, now_ms) = (self.pass.db, self.now_ms);
         let (expired, record, garbage) = (&mut self.expired, self.record_expired, &mut self.garbage);
         let mut removed = 0;
-        let (next, earliest) =
-            self.dbs[index].sweep_expired(slot, walk.position, now_ms, budget, &mut |item| {
+        let hashes = &mut self.pass.hashes;
+        let found_before = hashes.len();
+        let (next, earliest) = self.dbs[index].sweep_expired(
+            slot,
+            walk.position,
+            now_ms,
+            budget,
+            &mut |item| {
                 removed += 1;
                 if record {
                     expired.push(Expired { db: index, item });
                 } else if item.value().is_some() {
                     garbage.push(item);
                 }
-            });
+            },
+            &mut |item| hashes.push(item.key().to_vec()),
+        );
+        let hashes_found = hashes.len() - found_before;
         self.stats.expired_keys += removed as u64;
-        walk.removed += removed;
+        walk.removed += removed + hashes_found;
         walk.earliest = walk.earliest.min(earliest.unwrap_or(i64::MAX));
         if let Some(position) = next {
             return Some(Walk { position, ..walk });
@@ -131,6 +156,9 @@ impl Shard {
     pub(super) fn interrupt_walk(&mut self) {
         if self.pass.walk.take().is_some() {
             self.dbs[self.pass.db].keep_due(self.pass.slot, self.now_ms);
+        }
+        for name in self.pass.hashes.drain(..) {
+            self.dbs[self.pass.db].keep_due(Slot::of(&name).index(), self.now_ms);
         }
     }
 }

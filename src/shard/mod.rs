@@ -8,6 +8,7 @@
 pub mod access;
 pub mod db;
 pub mod expiry;
+mod field_expiry;
 pub mod item;
 pub mod key;
 mod leaf;
@@ -67,6 +68,8 @@ pub struct KeyspaceStats {
     pub misses: u64,
     /// Keys removed because their time was over.
     pub expired_keys: u64,
+    /// Fields of hashes removed because their time was over.
+    pub expired_subkeys: u64,
 }
 
 /// A key that was removed because its time was over.
@@ -499,7 +502,7 @@ mod tests {
         assert_eq!(shard.dbs[0].len(), 1, "peeking changes nothing");
         assert!(shard.lookup_read(0, &key).is_none());
         assert!(shard.lookup_write(0, &key).is_none());
-        assert_eq!(shard.stats, KeyspaceStats { hits: 2, misses: 1, expired_keys: 1 });
+        assert_eq!(shard.stats, KeyspaceStats { hits: 2, misses: 1, expired_keys: 1, expired_subkeys: 0 });
         assert_eq!(shard.dbs[0].len(), 0);
         let expired: Vec<Expired> = shard.take_expired().collect();
         assert!(matches!(&expired[..], [Expired { db: 0, item }] if item.key() == b"a"));

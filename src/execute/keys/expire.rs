@@ -6,14 +6,14 @@ use crate::protocol::Error;
 
 /// How the command writes times.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Unit {
+pub(in crate::execute) enum Unit {
     Seconds,
     Millis,
 }
 
 /// What the command counts times from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Since {
+pub(in crate::execute) enum Since {
     Now,
     Epoch,
 }
@@ -63,8 +63,8 @@ fn set_expiry(cx: &mut Exec<'_>, name: &'static str, unit: Unit, since: Since) -
 }
 
 /// Under which conditions an expiry is set.
-#[derive(Default)]
-struct Condition {
+#[derive(Clone, Copy, Default)]
+pub(in crate::execute) struct Condition {
     none_before: bool,
     some_before: bool,
     later: bool,
@@ -75,14 +75,7 @@ impl Condition {
     fn parse(options: &[&[u8]]) -> Result<Condition, Error> {
         let mut condition = Condition::default();
         for option in options {
-            let flag = match option.to_ascii_lowercase().as_slice() {
-                b"nx" => &mut condition.none_before,
-                b"xx" => &mut condition.some_before,
-                b"gt" => &mut condition.later,
-                b"lt" => &mut condition.sooner,
-                _ => return Err(unsupported(option)),
-            };
-            *flag = true;
+            *condition.flag(option).ok_or_else(|| unsupported(option))? = true;
         }
         if condition.none_before && (condition.some_before || condition.later || condition.sooner) {
             return Err(Error::text("ERR NX and XX, GT or LT options at the same time are not compatible"));
@@ -93,8 +86,25 @@ impl Condition {
         Ok(condition)
     }
 
-    /// A key without expiry counts as one that expires after all others.
-    fn allows(&self, before: Option<i64>, after: i64) -> bool {
+    /// The condition that an option by itself makes, if it is one.
+    pub(in crate::execute) fn of(option: &[u8]) -> Option<Condition> {
+        let mut condition = Condition::default();
+        *condition.flag(option)? = true;
+        Some(condition)
+    }
+
+    fn flag(&mut self, option: &[u8]) -> Option<&mut bool> {
+        match option.to_ascii_lowercase().as_slice() {
+            b"nx" => Some(&mut self.none_before),
+            b"xx" => Some(&mut self.some_before),
+            b"gt" => Some(&mut self.later),
+            b"lt" => Some(&mut self.sooner),
+            _ => None,
+        }
+    }
+
+    /// What has no expiry counts as something that expires after all others.
+    pub(in crate::execute) fn allows(&self, before: Option<i64>, after: i64) -> bool {
         match before {
             None => !self.some_before && !self.later,
             Some(before) => {

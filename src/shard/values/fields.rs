@@ -106,6 +106,22 @@ impl Fields {
         }
     }
 
+    /// The hash of a field.
+    #[inline]
+    pub fn hash(&self, field: &[u8]) -> u64 {
+        self.hasher.hash(field)
+    }
+
+    /// Visits the items whose field has this hash: hardly ever more than one.
+    pub fn visit_hash(&self, hash: u64, visit: &mut impl FnMut(&Item)) {
+        let from = hash >> POSITION_SHIFT << POSITION_SHIFT;
+        self.table.scan(from, &mut Budget::items(1), &self.hasher, &mut |item| {
+            if self.hash(item.key()) == hash {
+                visit(item);
+            }
+        });
+    }
+
     /// All items, in the order of their hashes.
     pub fn iter(&self) -> impl Iterator<Item = &Item> {
         self.table.iter()
@@ -183,6 +199,9 @@ mod tests {
             for (name, value) in &model {
                 let item = fields.get(name.as_bytes()).unwrap();
                 prop_assert_eq!(item.str(), crate::types::Str::Int(*value));
+                let mut found = Vec::new();
+                fields.visit_hash(fields.hash(name.as_bytes()), &mut |item| found.push(item.key().to_vec()));
+                prop_assert_eq!(found, [name.as_bytes()]);
             }
             let copy = fields.clone();
             let names = |fields: &Fields| -> BTreeSet<Vec<u8>> { fields.iter().map(|item| item.key().to_vec()).collect() };

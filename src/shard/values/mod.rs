@@ -1,7 +1,7 @@
 //! What a key can hold besides a string: the collections, each with its encodings.
 
 mod fields;
-mod hash;
+pub mod hash;
 mod list;
 mod scored;
 mod set;
