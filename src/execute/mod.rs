@@ -2,6 +2,7 @@
 //! shard; if its keys are on several shards, it gets a shard that holds just the borrowed entries.
 
 pub mod bitmaps;
+pub mod hyperloglog;
 pub mod keys;
 pub mod scan_options;
 pub mod sorted_sets;

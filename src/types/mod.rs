@@ -2,6 +2,7 @@
 
 pub mod bitfield;
 pub mod bits;
+pub mod hyperloglog;
 pub mod lcs;
 pub mod listpack;
 pub mod ranked;
