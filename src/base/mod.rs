@@ -6,6 +6,7 @@ pub mod glob;
 mod grisu;
 mod literal;
 pub mod long_double;
+pub mod lzf;
 mod natural;
 pub mod number;
 pub mod quote;

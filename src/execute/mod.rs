@@ -3,6 +3,7 @@
 
 pub mod bitmaps;
 pub mod geo;
+pub mod hyperloglog;
 pub mod keys;
 pub mod scan_options;
 pub mod sorted_sets;

@@ -4,6 +4,7 @@ pub mod bitfield;
 pub mod bits;
 pub mod geo;
 pub mod intset;
+pub mod hyperloglog;
 pub mod lcs;
 pub mod listpack;
 pub mod ranked;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::quote::split_args;
-use crate::execute::{Exec, Handler, bitmaps};
+use crate::execute::{Exec, Handler, bitmaps, hyperloglog};
 use crate::protocol::resp::{Reply, Resp};
 use crate::shard::Hasher;
 
@@ -62,7 +62,7 @@ impl Bench {
 }
 
 fn handler(name: &[u8]) -> Handler {
-    const HANDLERS: [(&str, Handler); 29] = [
+    const HANDLERS: [(&str, Handler); 34] = [
         ("append", append),
         ("bitcount", bitmaps::bitcount),
         ("bitfield", bitmaps::bitfield),
@@ -84,6 +84,11 @@ fn handler(name: &[u8]) -> Handler {
         ("mget", mget),
         ("mset", mset),
         ("msetnx", msetnx),
+        ("pfadd", hyperloglog::pfadd),
+        ("pfcount", hyperloglog::pfcount),
+        ("pfdebug", hyperloglog::pfdebug),
+        ("pfmerge", hyperloglog::pfmerge),
+        ("pfselftest", hyperloglog::pfselftest),
         ("psetex", psetex),
         ("set", set),
         ("setbit", bitmaps::setbit),
