@@ -15,7 +15,11 @@ pub(super) static ROWS: &[Entry] = &[
             .categories(Categories::SET)
             .keys(KEY_INSERT)
             .spread(Keys)
-            .docs("Adds members to a set, which is created if it is missing.", "1.0.0", "O(N) with N members given.")
+            .docs(
+                "Adds members to a set, which is created if it is missing.",
+                "1.0.0",
+                "O(N) with N members given.",
+            )
             .syntax("key member [member ...]")
             .history(&[("2.4.0", "Accepts multiple `member` arguments.")]),
     )
@@ -207,7 +211,11 @@ pub(super) static ROWS: &[Entry] = &[
             .categories(Categories::SET)
             .keys(KEYS_READ)
             .spread(Keys)
-            .docs("Returns the members that any of the sets has.", "1.0.0", "O(N) with N members in all sets together.")
+            .docs(
+                "Returns the members that any of the sets has.",
+                "1.0.0",
+                "O(N) with N members in all sets together.",
+            )
             .syntax("key [key ...]")
             .tips(&["nondeterministic_output_order"]),
     )
@@ -218,7 +226,11 @@ pub(super) static ROWS: &[Entry] = &[
             .categories(Categories::SET)
             .keys(TARGET_AND_SOURCES)
             .spread(Keys)
-            .docs("Stores the members that any of the sets has.", "1.0.0", "O(N) with N members in all sets together.")
+            .docs(
+                "Stores the members that any of the sets has.",
+                "1.0.0",
+                "O(N) with N members in all sets together.",
+            )
             .syntax("destination/key key [key ...]"),
     )
     .keys(sets::sunionstore),

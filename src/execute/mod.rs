@@ -3,15 +3,13 @@
 
 pub mod bitmaps;
 pub mod geo;
+pub mod hashes;
 pub mod hyperloglog;
 pub mod keys;
 pub mod scan_options;
+pub mod sets;
 pub mod sorted_sets;
 pub mod streams;
-pub mod sets;
-pub mod hashes;
-pub mod keys;
-pub mod scan_options;
 pub mod strings;
 
 use smallvec::SmallVec;

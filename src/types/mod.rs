@@ -3,8 +3,8 @@
 pub mod bitfield;
 pub mod bits;
 pub mod geo;
-pub mod intset;
 pub mod hyperloglog;
+pub mod intset;
 pub mod lcs;
 pub mod listpack;
 pub mod ranked;

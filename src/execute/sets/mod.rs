@@ -21,7 +21,8 @@ use crate::shard::{Budget, Shard, Str};
 /// `SADD key member [member ...]`
 pub fn sadd(cx: &mut Exec<'_>) -> Result<(), Error> {
     let (key, rules, members) = (cx.key(1), rules(cx.shard), &cx.args[2..]);
-    let set = cx.shard.write_or_insert(cx.db, &key, || Set::for_members(members[0], members.len(), &rules))?;
+    let set =
+        cx.shard.write_or_insert(cx.db, &key, || Set::for_members(members[0], members.len(), &rules))?;
     set.prepare(members.len(), &rules);
     let added = members.iter().filter(|member| set.insert(Str::Bytes(member), &rules)).count();
     cx.changes += added as u64;

@@ -7,9 +7,8 @@ use crate::protocol::Error;
 use crate::shard::values::Set;
 
 const NEGATIVE: Error = Error::text("ERR value is out of range, must be positive");
-const NO_ABSOLUTE_VALUE: Error = Error::text(
-    "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
-);
+const NO_ABSOLUTE_VALUE: Error =
+    Error::text("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
 
 /// `SPOP key [count]`
 pub fn spop(cx: &mut Exec<'_>) -> Result<(), Error> {

@@ -270,7 +270,13 @@ impl Set {
     }
 
     /// Removes `count` random members, which are fewer than there are, and visits them.
-    pub fn pop_many(&mut self, count: usize, rng: &mut Rng, rules: &SetRules, mut visit: impl FnMut(Str<'_>)) {
+    pub fn pop_many(
+        &mut self,
+        count: usize,
+        rng: &mut Rng,
+        rules: &SetRules,
+        mut visit: impl FnMut(Str<'_>),
+    ) {
         let stay = self.len().checked_sub(count).expect("fewer than there are");
         if !matches!(self, Set::Table(_)) {
             self.pop_in_passing(count, rng, visit);
@@ -402,7 +408,9 @@ mod tests {
     }
 
     fn members(set: &Set) -> Vec<String> {
-        set.iter().map(|member| member.with_bytes(|bytes| String::from_utf8(bytes.to_vec()).unwrap())).collect()
+        set.iter()
+            .map(|member| member.with_bytes(|bytes| String::from_utf8(bytes.to_vec()).unwrap()))
+            .collect()
     }
 
     fn sorted(set: &Set) -> BTreeSet<String> {
@@ -466,7 +474,10 @@ mod tests {
         assert!(set.remove(Str::Bytes(b"x")));
         assert_eq!(set.encoding(), Encoding::Hashtable);
         set.become_intset(&rules());
-        assert_eq!((set.encoding(), members(&set)), (Encoding::Intset, vec!["-3".into(), "1".into(), "2".into(), "4".into()]));
+        assert_eq!(
+            (set.encoding(), members(&set)),
+            (Encoding::Intset, vec!["-3".into(), "1".into(), "2".into(), "4".into()])
+        );
         let too_many = SetRules { intset_entries: 3, ..rules() };
         let mut list = of(&["x", "1", "2", "3"]);
         list.become_intset(&SetRules { intset_entries: 3, ..rules() });
@@ -520,7 +531,12 @@ mod tests {
     }
 
     fn member() -> impl Strategy<Value = String> {
-        prop_oneof![(-4i32..4).prop_map(|n| n.to_string()), "[ab01]{0,2}", "[a-c]{5,7}", Just("-99999".into())]
+        prop_oneof![
+            (-4i32..4).prop_map(|n| n.to_string()),
+            "[ab01]{0,2}",
+            "[a-c]{5,7}",
+            Just("-99999".into())
+        ]
     }
 
     #[derive(Debug, Clone)]
