@@ -109,7 +109,8 @@ fn compare_servers(shards: usize, resp: u8) {
     let total = (number_from_env(COMMANDS, 216_000) as usize).div_ceil(COMBINATIONS);
     let name = format!("{SEED}={base} ({shards} shards, RESP{resp})");
     let mut pair = Pair::start(shards, resp);
-    let mut commands = Commands::new(seed);
+    let field_expiry = pair.run(0, &[request(&["COMMAND", "GETKEYS", "HPERSIST", "k", "FIELDS", "1", "f"])]);
+    let mut commands = Commands::new(seed).with_field_expiry(!field_expiry[0][0].is_error());
     let mut rng = Rng::new(!seed);
     let mut history: Vec<(usize, Generated)> = Vec::with_capacity(total + CHUNK);
     for chunk in 0..total.div_ceil(CHUNK) {
@@ -156,10 +157,16 @@ fn compare(comparison: Comparison, expected: &Value, found: &Value) -> Result<()
         _ if expected.is_error() || found.is_error() => expected == found,
         (Comparison::Exact, _, _) => expected == found,
         (Comparison::Unordered, Value::Array(a), Value::Array(b)) => sorted(a) == sorted(b),
+        (Comparison::Unordered, Value::Map(a), Value::Map(b)) => {
+            a.iter().collect::<BTreeSet<_>>() == b.iter().collect() && a.len() == b.len()
+        }
         (Comparison::Unordered, _, _) => expected == found,
         (Comparison::SameType, _, _) => kind(expected) == kind(found),
         (Comparison::Within(tolerance), &Value::Int(a), &Value::Int(b)) => {
             a == b || (a > 0 && b > 0 && a.abs_diff(b) <= tolerance as u64)
+        }
+        (Comparison::Within(_), Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| compare(comparison, a, b).is_ok())
         }
         (Comparison::Within(_), _, _) => expected == found,
         (Comparison::Untimed, _, _) => without_times(expected) == without_times(found),
@@ -226,7 +233,11 @@ fn audit(pair: &mut Pair) -> Result<(), String> {
         }
         let questions: BTreeMap<&str, Comparison> = BTreeMap::from([
             ("GET KEY", Comparison::Exact),
+            ("LRANGE KEY 0 -1", Comparison::Exact),
+            ("SMEMBERS KEY", Comparison::Unordered),
             ("ZRANGE KEY 0 -1 WITHSCORES", Comparison::Exact),
+            ("HGETALL KEY", Comparison::Unordered),
+            ("XRANGE KEY - +", Comparison::Exact),
             ("PEXPIRETIME KEY", Comparison::Within(10_000)),
             ("TYPE KEY", Comparison::Exact),
         ]);

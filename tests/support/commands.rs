@@ -11,8 +11,11 @@
 //!
 //! Redis 7.4 differs from 7.0, which Debian 12 has, in this only: BITCOUNT and BITPOS check their
 //! arguments before they look at the key and the range, so their invalid forms are sent to existing keys, and a
-//! wrong unit with a range that begins at 0; and SCAN refuses more malformed cursors (empty, with blanks, negative beyond 64 bits), so those are not sent.
+//! wrong unit with a range that begins at 0; and SCAN refuses more malformed cursors (empty, with blanks, negative beyond 64 bits), so those are not sent, nor to HSCAN.
 
+mod hashes;
+mod hyperloglog;
+mod sets;
 mod sorted_sets;
 mod streams;
 
@@ -26,11 +29,11 @@ use super::{Request, request};
 pub enum Comparison {
     /// Byte for byte.
     Exact,
-    /// An array in any order.
+    /// An array or a map in any order.
     Unordered,
     /// Only the type of the reply: both nil, both a bulk string, both an integer.
     SameType,
-    /// Integers: equal if negative or zero, else at most this far apart.
+    /// Integers, or arrays of them: equal if negative or zero, else at most this far apart.
     Within(i64),
     /// Byte for byte but for times, which need only be numbers.
     Untimed,
@@ -83,19 +86,44 @@ const FAR: i64 = 4_102_444_800;
 /// How far apart in milliseconds two servers' clocks may seem to be.
 const SKEW: i64 = 10_000;
 
+/// How often each family occurs, and what draws one of its commands.
+const FAMILIES: &[(usize, fn(&mut Commands) -> (Vec<String>, Comparison))] = &[
+    (12, |commands| (commands.string_command(), Comparison::Exact)),
+    (8, |commands| (commands.bitmap_command(), Comparison::Exact)),
+    (15, Commands::key_command),
+    (15, Commands::hash_command),
+    (15, Commands::set_command),
+    (20, Commands::sorted_set_command),
+    (15, Commands::stream_command),
+    (5, |commands| (commands.hyperloglog_command(), Comparison::Exact)),
+    (2, |commands| (commands.other_command(), Comparison::Exact)),
+];
+
 /// A seeded stream of commands.
 #[derive(Debug, Clone)]
 pub struct Commands {
     rng: Rng,
     expiries: u64,
     stream_ms: u64,
+    field_expiry: bool,
     queued: VecDeque<Generated>,
 }
 
 impl Commands {
     /// The stream of `seed`.
     pub fn new(seed: u64) -> Commands {
-        Commands { rng: Rng::new(seed), expiries: 0, stream_ms: 1, queued: VecDeque::new() }
+        Commands {
+            rng: Rng::new(seed),
+            expiries: 0,
+            stream_ms: 1,
+            field_expiry: false,
+            queued: VecDeque::new(),
+        }
+    }
+
+    /// The same with or without the commands on the expiry of fields, which came with Redis 7.4.
+    pub fn with_field_expiry(self, field_expiry: bool) -> Commands {
+        Commands { field_expiry, ..self }
     }
 
     /// The next `at_least` commands, and those that belong to the last one: they have to be sent on the same
@@ -121,7 +149,12 @@ impl Commands {
     /// Sometimes takes an argument away, adds one, replaces one by junk, or changes the case of the name.
     fn distorted(&mut self, mut words: Vec<String>) -> Vec<String> {
         let guarded = matches!(words[0].as_str(), "BITCOUNT" | "BITPOS");
-        let first = if guarded || words[0] == "SCAN" { 2 } else { 1 };
+        let first = match words[0].as_str() {
+            "HSCAN" => 3,
+            "SCAN" => 2,
+            _ if guarded => 2,
+            _ => 1,
+        };
         let before = words.clone();
         if words.len() > first {
             match self.rng.below(100) {
@@ -209,17 +242,16 @@ impl Commands {
     }
 
     fn command(&mut self) -> (Vec<String>, Comparison) {
-        if self.rng.chance(15) {
-            return self.stream_command();
-        }
-        let words = match self.rng.below(100) {
-            0..25 => self.string_command(),
-            25..37 => self.bitmap_command(),
-            37..62 => return self.key_command(),
-            62..97 => return self.sorted_set_command(),
-            _ => self.other_command(),
-        };
-        (words, Comparison::Exact)
+        let mut below = self.rng.below(FAMILIES.iter().map(|(weight, _)| weight).sum());
+        let (_, family) = FAMILIES
+            .iter()
+            .find(|(weight, _)| {
+                let found = below < *weight;
+                below = below.saturating_sub(*weight);
+                found
+            })
+            .expect("the weights cover all that is drawn");
+        family(self)
     }
 
     fn string_command(&mut self) -> Vec<String> {

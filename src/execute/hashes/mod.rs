@@ -27,3 +27,6 @@ fn bulk(reply: &mut Reply<'_>, text: Str<'_>) {
         Str::Bytes(bytes) => reply.bulk(bytes),
     }
 }
+
+#[cfg(test)]
+mod tests;

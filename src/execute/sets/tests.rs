@@ -1,3 +1,5 @@
+//! Set commands against what Redis answers.
+
 use super::*;
 use crate::execute::Handler;
 use crate::execute::strings::testing::Bench;

@@ -1,6 +1,9 @@
+//! A hash against a plain model, and its forms and limits.
+
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::base::rng::Rng;
 use proptest::prelude::*;
 
 /// Small limits, so that all forms occur.

@@ -412,7 +412,7 @@ mod tests {
         let good = node().to_listpack();
         let elements: Vec<Str> = good.iter().collect();
         // Each number of the structure, altered; and a missing or an additional element.
-        for at in [0, 1, 2, 5, 6, 11, 15, 18, 23] {
+        for at in [0, 1, 2, 5, 6, 11, 15, 18, 24] {
             let mut wrong = elements.clone();
             wrong[at] = Str::Int(4);
             let mut pack = Listpack::new();
