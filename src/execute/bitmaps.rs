@@ -6,8 +6,9 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 
 use super::Exec;
-use super::strings::{buffer, choice, integer, read, value};
+use super::strings::{buffer, choice, read, value};
 use crate::base::number::parse_i64;
+use crate::execute::arguments::integer;
 use crate::protocol::Error;
 use crate::shard::{Item, Key, Str};
 use crate::types::bitfield::{self, IntType, Overflow};

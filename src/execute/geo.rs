@@ -2,9 +2,10 @@
 //! ([`crate::types::geo`]).
 
 use super::sorted_sets::add::{self, AddOptions};
-use super::sorted_sets::{integer, reply_member, rules, sort_entries, store};
+use super::sorted_sets::{reply_member, rules, sort_entries, store};
 use crate::base::number::parse_f64;
 use crate::execute::Exec;
+use crate::execute::arguments::integer;
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
 use crate::shard::Str;
@@ -121,7 +122,7 @@ pub fn geopos(cx: &mut Exec<'_>) -> Result<(), Error> {
 
 /// Which command searches, as each takes its arguments in another form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Search {
+enum Form {
     /// `GEORADIUS`, or the form that only reads.
     Radius { stores: bool },
     /// `GEORADIUSBYMEMBER`, or the form that only reads.
@@ -132,29 +133,29 @@ enum Search {
     SearchStore,
 }
 
-impl Search {
+impl Form {
     /// Whether middle and shape are options.
     fn is_new(self) -> bool {
-        matches!(self, Search::Search | Search::SearchStore)
+        matches!(self, Form::Search | Form::SearchStore)
     }
 
     /// Whether `STORE` and `STOREDIST` with a key are options.
     fn stores(self) -> bool {
-        matches!(self, Search::Radius { stores: true } | Search::RadiusByMember { stores: true })
+        matches!(self, Form::Radius { stores: true } | Form::RadiusByMember { stores: true })
     }
 
     /// The argument that is the key to be searched.
     fn source(self) -> usize {
-        if self == Search::SearchStore { 2 } else { 1 }
+        if self == Form::SearchStore { 2 } else { 1 }
     }
 
     /// The argument at which options begin.
     fn options(self) -> usize {
         match self {
-            Search::Radius { .. } => 6,
-            Search::RadiusByMember { .. } => 5,
-            Search::Search => 2,
-            Search::SearchStore => 3,
+            Form::Radius { .. } => 6,
+            Form::RadiusByMember { .. } => 5,
+            Form::Search => 2,
+            Form::SearchStore => 3,
         }
     }
 }
@@ -220,24 +221,24 @@ struct Query {
 }
 
 impl Query {
-    fn parse(args: &[&[u8]], search: Search, zset: Option<&Zset>) -> Result<Query, Error> {
+    fn parse(args: &[&[u8]], form: Form, zset: Option<&Zset>) -> Result<Query, Error> {
         let mut query = Query::default();
-        match search {
-            Search::Radius { .. } => {
+        match form {
+            Form::Radius { .. } => {
                 query.center = Some(Center::Place(place(args[2], args[3])?));
                 query.shape = Some(UnitShape::circle(args[4], args[5])?);
             }
-            Search::RadiusByMember { .. } => {
+            Form::RadiusByMember { .. } => {
                 query.center = Some(Query::member(zset, args[2])?);
                 if zset.is_some() {
                     query.shape = Some(UnitShape::circle(args[3], args[4])?);
                 }
             }
-            Search::Search => {}
-            Search::SearchStore => query.store = Some(1),
+            Form::Search => {}
+            Form::SearchStore => query.store = Some(1),
         }
-        query.options(args, search, zset)?;
-        query.check(args[0], search)?;
+        query.options(args, form, zset)?;
+        query.check(args[0], form)?;
         Ok(query)
     }
 
@@ -248,8 +249,8 @@ impl Query {
         Ok(Center::Member(place.transpose()?))
     }
 
-    fn options(&mut self, args: &[&[u8]], search: Search, zset: Option<&Zset>) -> Result<(), Error> {
-        let mut options = &args[search.options()..];
+    fn options(&mut self, args: &[&[u8]], form: Form, zset: Option<&Zset>) -> Result<(), Error> {
+        let mut options = &args[form.options()..];
         while let Some((name, rest)) = options.split_first() {
             let at = args.len() - options.len();
             options = match (name.to_ascii_lowercase().as_slice(), rest) {
@@ -283,34 +284,34 @@ impl Query {
                     rest
                 }
                 (keyword @ (b"store" | b"storedist"), [_, rest @ ..])
-                    if search.stores() && is_key_of(args, keyword, at + 1, search) =>
+                    if form.stores() && is_key_of(args, keyword, at + 1, form) =>
                 {
                     self.store = Some(at + 1);
                     self.store_distance = keyword == b"storedist";
                     rest
                 }
-                (b"storedist", _) if search == Search::SearchStore => {
+                (b"storedist", _) if form == Form::SearchStore => {
                     self.store_distance = true;
                     rest
                 }
                 (b"frommember", [member, rest @ ..])
-                    if search.is_new() && !matches!(self.center, Some(Center::Place(_))) =>
+                    if form.is_new() && !matches!(self.center, Some(Center::Place(_))) =>
                 {
                     self.center = Some(Query::member(zset, member)?);
                     rest
                 }
                 (b"fromlonlat", [longitude, latitude, rest @ ..])
-                    if search.is_new() && !matches!(self.center, Some(Center::Member(_))) =>
+                    if form.is_new() && !matches!(self.center, Some(Center::Member(_))) =>
                 {
                     self.center = Some(Center::Place(place(longitude, latitude)?));
                     rest
                 }
-                (b"byradius", [radius, unit, rest @ ..]) if search.is_new() && !self.is_rectangle() => {
+                (b"byradius", [radius, unit, rest @ ..]) if form.is_new() && !self.is_rectangle() => {
                     self.shape = Some(UnitShape::circle(radius, unit)?);
                     rest
                 }
                 (b"bybox", [width, height, unit, rest @ ..])
-                    if search.is_new() && (self.shape.is_none() || self.is_rectangle()) =>
+                    if form.is_new() && (self.shape.is_none() || self.is_rectangle()) =>
                 {
                     self.shape = Some(UnitShape::rectangle(width, height, unit)?);
                     rest
@@ -325,22 +326,21 @@ impl Query {
         self.shape.is_some_and(|shape| matches!(shape.shape, Shape::Rectangle { .. }))
     }
 
-    fn check(&self, name: &[u8], search: Search) -> Result<(), Error> {
+    fn check(&self, name: &[u8], form: Form) -> Result<(), Error> {
         let name = String::from_utf8_lossy(name);
         if self.store.is_some() && (self.with_distance || self.with_score || self.with_place) {
-            let what =
-                if search == Search::SearchStore { "GEOSEARCHSTORE" } else { "STORE option in GEORADIUS" };
+            let what = if form == Form::SearchStore { "GEOSEARCHSTORE" } else { "STORE option in GEORADIUS" };
             return Err(format!(
                 "ERR {what} is not compatible with WITHDIST, WITHHASH and WITHCOORD options"
             )
             .into());
         }
-        if search.is_new() && self.center.is_none() {
+        if form.is_new() && self.center.is_none() {
             return Err(
                 format!("ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for {name}").into()
             );
         }
-        if search.is_new() && self.shape.is_none() {
+        if form.is_new() && self.shape.is_none() {
             return Err(format!("ERR exactly one of BYRADIUS and BYBOX can be specified for {name}").into());
         }
         if self.any && self.count == 0 {
@@ -397,9 +397,9 @@ impl Query {
 
 /// Whether an argument is the key that the command's key specification finds behind a keyword, its first occurrence: only
 /// such a key is sure to be there.
-fn is_key_of(args: &[&[u8]], keyword: &[u8], at: usize, search: Search) -> bool {
-    let first = args[search.options()..].iter().position(|arg| arg.eq_ignore_ascii_case(keyword));
-    first.is_some_and(|first| search.options() + first + 1 == at)
+fn is_key_of(args: &[&[u8]], keyword: &[u8], at: usize, form: Form) -> bool {
+    let first = args[form.options()..].iter().position(|arg| arg.eq_ignore_ascii_case(keyword));
+    first.is_some_and(|first| form.options() + first + 1 == at)
 }
 
 /// A place within an area.
@@ -442,10 +442,10 @@ fn search_cells<'s>(zset: &'s Zset, area: &Area, enough: usize, found: &mut Vec<
     }
 }
 
-fn search(cx: &mut Exec<'_>, search: Search) -> Result<(), Error> {
+fn search(cx: &mut Exec<'_>, form: Form) -> Result<(), Error> {
     let rules = rules(cx.shard);
-    let zset = cx.shard.read::<Zset>(cx.db, &cx.key(search.source()))?;
-    let query = Query::parse(cx.args, search, zset)?;
+    let zset = cx.shard.read::<Zset>(cx.db, &cx.key(form.source()))?;
+    let query = Query::parse(cx.args, form, zset)?;
     let found = zset.map_or(Vec::new(), |zset| query.run(zset));
     let Some(at) = query.store else {
         query.reply(&mut cx.reply, &found);
@@ -465,31 +465,31 @@ fn search(cx: &mut Exec<'_>, search: Search) -> Result<(), Error> {
 /// `GEORADIUS key longitude latitude radius unit [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC]
 /// [STORE key | STOREDIST key]`
 pub fn georadius(cx: &mut Exec<'_>) -> Result<(), Error> {
-    search(cx, Search::Radius { stores: true })
+    search(cx, Form::Radius { stores: true })
 }
 
 /// `GEORADIUS_RO`: as `GEORADIUS` without storing.
 pub fn georadius_ro(cx: &mut Exec<'_>) -> Result<(), Error> {
-    search(cx, Search::Radius { stores: false })
+    search(cx, Form::Radius { stores: false })
 }
 
 /// `GEORADIUSBYMEMBER key member radius unit` with the options of `GEORADIUS`
 pub fn georadiusbymember(cx: &mut Exec<'_>) -> Result<(), Error> {
-    search(cx, Search::RadiusByMember { stores: true })
+    search(cx, Form::RadiusByMember { stores: true })
 }
 
 /// `GEORADIUSBYMEMBER_RO`: as `GEORADIUSBYMEMBER` without storing.
 pub fn georadiusbymember_ro(cx: &mut Exec<'_>) -> Result<(), Error> {
-    search(cx, Search::RadiusByMember { stores: false })
+    search(cx, Form::RadiusByMember { stores: false })
 }
 
 /// `GEOSEARCH key <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius unit | BYBOX width height unit>
 /// [ASC | DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]`
 pub fn geosearch(cx: &mut Exec<'_>) -> Result<(), Error> {
-    search(cx, Search::Search)
+    search(cx, Form::Search)
 }
 
 /// `GEOSEARCHSTORE destination source` with the options of `GEOSEARCH` up to `COUNT`, and `[STOREDIST]`
 pub fn geosearchstore(cx: &mut Exec<'_>) -> Result<(), Error> {
-    search(cx, Search::SearchStore)
+    search(cx, Form::SearchStore)
 }

@@ -22,7 +22,7 @@ pub use rename::{copy, move_, rename, renamenx};
 pub use scan::{keys, randomkey, scan, scan_cursor};
 
 use super::Exec;
-use crate::base::number;
+use crate::execute::arguments::integer;
 use crate::protocol::Error;
 use crate::shard::{Key, Shard};
 
@@ -73,15 +73,11 @@ fn count_keys(cx: &mut Exec<'_>, mut holds: impl FnMut(&mut Shard, usize, &Key<'
     (1..cx.args.len()).map(|index| u64::from(holds(cx.shard, cx.db, &cx.key(index)))).sum()
 }
 
-fn int(arg: &[u8]) -> Result<i64, Error> {
-    number::parse_i64(arg).ok_or(Error::NotInteger)
-}
-
 /// The index of a database, as far as it is a C `int`; whether there is such a database is checked by
 /// [`existing_db`].
 fn int32(arg: &[u8]) -> Result<i32, Error> {
     const RANGE: &str = "ERR value is out of range, value must between -2147483648 and 2147483647";
-    int(arg)?.try_into().map_err(|_| Error::text(RANGE))
+    integer(arg)?.try_into().map_err(|_| Error::text(RANGE))
 }
 
 fn existing_db(shard: &Shard, number: i32) -> Result<usize, Error> {

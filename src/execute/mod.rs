@@ -1,6 +1,7 @@
 //! Command handlers: arguments and one shard in, a reply out. A handler never sees a socket, a session or another
 //! shard; if its keys are on several shards, it gets a shard that holds just the borrowed entries.
 
+mod arguments;
 pub mod bitmaps;
 pub mod geo;
 pub mod hashes;

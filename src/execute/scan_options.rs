@@ -2,6 +2,7 @@
 //! an array of the next cursor and of the elements (redis.io/docs/latest/commands/scan).
 
 use crate::base::{glob, number};
+use crate::execute::arguments::integer;
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
 
@@ -47,7 +48,7 @@ impl<'a> ScanOptions<'a> {
             }
             match (name.to_ascii_lowercase().as_slice(), args.next()) {
                 (b"count", Some(count)) => {
-                    let count = number::parse_i64(count).ok_or(Error::NotInteger)?;
+                    let count = integer(count)?;
                     options.count = usize::try_from(count).ok().filter(|&n| n > 0).ok_or(Error::Syntax)?;
                 }
                 (b"match", Some(pattern)) => options.pattern = Pattern::new(pattern),

@@ -605,7 +605,7 @@ mod tests {
             let mut sketch = Sketch::of(&mut bytes, SPARSE_MAX).unwrap();
             assert_eq!(sketch.make_dense().unwrap_err(), INVALID);
             let (index, _) = place(b"some element");
-            assert_eq!(index > 2, true);
+            assert!(index > 2);
             assert_eq!(sketch.add(b"some element").is_err(), add_fails, "{body:?}");
         }
     }

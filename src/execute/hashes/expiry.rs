@@ -2,6 +2,7 @@
 
 use crate::base::number::parse_i64;
 use crate::execute::Exec;
+use crate::execute::arguments::integer;
 use crate::execute::keys::{Condition, Since, Unit};
 use crate::protocol::Error;
 use crate::shard::values::Typed;
@@ -85,7 +86,7 @@ struct Request<'a> {
 
 impl<'a> Request<'a> {
     fn parse(args: &'a [&'a [u8]], name: &'static str, unit: Unit, base: i64) -> Result<Request<'a>, Error> {
-        let time = parse_i64(args[2]).ok_or(Error::NotInteger)?;
+        let time = integer(args[2])?;
         if time < 0 {
             return Err(Error::text("ERR invalid expire time, must be >= 0"));
         }

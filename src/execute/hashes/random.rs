@@ -1,9 +1,9 @@
 //! `HRANDFIELD`.
 
+use crate::execute::arguments::integer;
 use std::collections::HashSet;
 
 use super::bulk;
-use crate::base::number::parse_i64;
 use crate::base::rng::Rng;
 use crate::execute::Exec;
 use crate::protocol::Error;
@@ -48,7 +48,7 @@ impl Request {
         const RANGE: &str =
             "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
         let Some((count, options)) = args.split_first() else { return Ok(None) };
-        let count = parse_i64(count).ok_or(Error::NotInteger)?;
+        let count = integer(count)?;
         if count == i64::MIN {
             return Err(Error::text(RANGE));
         }

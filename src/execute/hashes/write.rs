@@ -3,6 +3,7 @@
 use crate::base::long_double::LongDouble;
 use crate::base::number::parse_i64;
 use crate::execute::Exec;
+use crate::execute::arguments::integer;
 use crate::protocol::Error;
 use crate::shard::Key;
 use crate::shard::values::Typed;
@@ -74,7 +75,7 @@ pub fn hincrby(cx: &mut Exec<'_>) -> Result<(), Error> {
     const NOT_INTEGER: Error = Error::text("ERR hash value is not an integer");
     const OVERFLOW: Error = Error::text("ERR increment or decrement would overflow");
     let (key, field) = (cx.key(1), cx.args[2]);
-    let by = parse_i64(cx.args[3]).ok_or(Error::NotInteger)?;
+    let by = integer(cx.args[3])?;
     let before = current(cx, &key, field, |value| match value {
         None => Ok(0),
         Some(Str::Int(number)) => Ok(number),

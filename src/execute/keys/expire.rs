@@ -1,7 +1,7 @@
 //! When keys expire: the `EXPIRE` and `TTL` families and `PERSIST`. All times become Unix milliseconds first.
 
-use super::int;
 use crate::execute::Exec;
+use crate::execute::arguments::integer;
 use crate::protocol::Error;
 
 /// How the command writes times.
@@ -43,7 +43,7 @@ fn set_expiry(cx: &mut Exec<'_>, name: &'static str, unit: Unit, since: Since) -
     let condition = Condition::parse(&cx.args[3..])?;
     let scale = if unit == Unit::Seconds { 1000 } else { 1 };
     let base = if since == Since::Now { cx.shard.now_ms } else { 0 };
-    let at = int(cx.args[2])?.checked_mul(scale).and_then(|time| time.checked_add(base));
+    let at = integer(cx.args[2])?.checked_mul(scale).and_then(|time| time.checked_add(base));
     let at = at.ok_or(Error::InvalidExpire(name))?;
 
     let key = cx.key(1);

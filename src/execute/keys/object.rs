@@ -1,8 +1,8 @@
 //! What keys look like inside: `OBJECT`, `MEMORY USAGE` and `DEBUG OBJECT`. The name of the subcommand is
 //! argument 1, the key argument 2.
 
-use super::int;
 use crate::execute::Exec;
+use crate::execute::arguments::integer;
 use crate::protocol::Error;
 use crate::shard::{Encoding, Item, Kind, Str};
 
@@ -68,7 +68,7 @@ pub fn object_freq(cx: &mut Exec<'_>) -> Result<(), Error> {
 pub fn memory_usage(cx: &mut Exec<'_>) -> Result<(), Error> {
     for option in cx.args[3..].chunks(2) {
         let [name, count] = option else { return Err(Error::Syntax) };
-        if !name.eq_ignore_ascii_case(b"samples") || int(count)? < 0 {
+        if !name.eq_ignore_ascii_case(b"samples") || integer(count)? < 0 {
             return Err(Error::Syntax);
         }
     }

@@ -1,12 +1,11 @@
 //! Members by chance: `SPOP` and `SRANDMEMBER`.
 
 use super::{bulk, rules};
-use crate::base::number::parse_i64;
 use crate::execute::Exec;
+use crate::execute::arguments::{self, integer};
 use crate::protocol::Error;
 use crate::shard::values::Set;
 
-const NEGATIVE: Error = Error::text("ERR value is out of range, must be positive");
 const NO_ABSOLUTE_VALUE: Error =
     Error::text("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
 
@@ -14,10 +13,7 @@ const NO_ABSOLUTE_VALUE: Error =
 pub fn spop(cx: &mut Exec<'_>) -> Result<(), Error> {
     match cx.args {
         [_, _] => spop_one(cx),
-        [_, _, count] => {
-            let count = parse_i64(count).ok_or(Error::NotInteger)?;
-            spop_many(cx, usize::try_from(count).map_err(|_| NEGATIVE)?)
-        }
+        [_, _, count] => spop_many(cx, arguments::count(count)?),
         _ => Err(Error::Syntax),
     }
 }
@@ -66,7 +62,7 @@ fn spop_many(cx: &mut Exec<'_>, count: usize) -> Result<(), Error> {
 pub fn srandmember(cx: &mut Exec<'_>) -> Result<(), Error> {
     let count = match cx.args {
         [_, _] => None,
-        [_, _, count] => match parse_i64(count).ok_or(Error::NotInteger)? {
+        [_, _, count] => match integer(count)? {
             i64::MIN => return Err(NO_ABSOLUTE_VALUE),
             count => Some(count),
         },

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::integer;
 use crate::base::number::parse_f64_bound;
+use crate::execute::arguments::integer;
 use crate::protocol::Error;
 use crate::shard::values::{Typed, Zset};
 

@@ -1,8 +1,9 @@
 //! Unions, intersections and differences of sorted sets and sets.
 
-use super::{Entry, integer, reply_entry, reply_head, rules, sort_entries, store};
+use super::{Entry, reply_entry, reply_head, rules, sort_entries, store};
 use crate::base::number::parse_f64;
 use crate::execute::Exec;
+use crate::execute::arguments::integer;
 use crate::protocol::Error;
 use crate::shard::values::{Fields, Typed, Zset};
 use crate::shard::{Hasher, Item, Shard, Str};

@@ -22,9 +22,8 @@ pub use ranges::{
     zremrangebyscore, zrevrange, zrevrangebylex, zrevrangebyscore,
 };
 
-use crate::base::number::{format_f64, parse_i64};
+use crate::base::number::format_f64;
 use crate::execute::Exec;
-use crate::protocol::Error;
 use crate::protocol::resp::{Reply, Resp};
 use crate::shard::values::{Typed, Zset, ZsetRules};
 use crate::shard::{Shard, Str};
@@ -32,10 +31,6 @@ use crate::shard::{Shard, Str};
 /// What new and growing sorted sets of a shard go by.
 pub(super) fn rules(shard: &Shard) -> ZsetRules {
     ZsetRules { settings: shard.settings, hasher: shard.hasher().clone() }
-}
-
-pub(super) fn integer(arg: &[u8]) -> Result<i64, Error> {
-    parse_i64(arg).ok_or(Error::NotInteger)
 }
 
 /// Writes a member.

@@ -1,6 +1,7 @@
 //! Taking the members with the lowest or highest scores away, at once or as soon as there are any.
 
-use super::{integer, reply_member, reply_score};
+use super::{reply_member, reply_score};
+use crate::execute::arguments::{self, integer};
 use crate::execute::{Exec, Null, Wait, block_timeout};
 use crate::protocol::Error;
 use crate::protocol::resp::Resp;
@@ -75,8 +76,7 @@ fn pop_one_key(cx: &mut Exec<'_>, end: End) -> Result<(), Error> {
     let (count, form) = match cx.args[2..] {
         [] => (1, Form::Flat),
         [count] => {
-            let count = usize::try_from(integer(count)?).ok();
-            let count = count.ok_or(Error::text("ERR value is out of range, must be positive"))?;
+            let count = arguments::count(count)?;
             // RESP3 has an array for each only if a count is given.
             (count, if cx.reply.resp() == Resp::V3 { Form::Nested } else { Form::Flat })
         }

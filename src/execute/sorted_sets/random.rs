@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{integer, reply_entry, reply_head, reply_member};
+use super::{reply_entry, reply_head, reply_member};
 use crate::base::rng::Rng;
 use crate::execute::Exec;
+use crate::execute::arguments::integer;
 use crate::protocol::Error;
 use crate::shard::values::{Typed, Zset};
 

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::bounds::{Bounds, By};
-use super::{integer, reply_entry, reply_head, rules, store};
+use super::{reply_entry, reply_head, rules, store};
 use crate::execute::Exec;
+use crate::execute::arguments::integer;
 use crate::protocol::Error;
 use crate::shard::Str;
 use crate::shard::values::{Zset, ZsetRules};

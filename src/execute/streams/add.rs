@@ -1,7 +1,8 @@
 //! Adding and removing entries: `XADD`, `XTRIM`, `XDEL`, and `XSETID`, which sets what is known about those that are gone.
 
-use super::{INVALID_ID, integer, is, reply_id, strict_id, strict_ids};
+use super::{INVALID_ID, is, reply_id, strict_id, strict_ids};
 use crate::execute::Exec;
+use crate::execute::arguments::integer;
 use crate::protocol::Error;
 use crate::shard::Settings;
 use crate::shard::values::Stream;

@@ -1,11 +1,12 @@
 //! Entries that a group's members have not acknowledged: looking at them, and giving them to another member.
 
 use super::{
-    at_most, integer, interval, interval_start, is, no_group_of_key, reply_array, reply_entry, reply_id,
-    shown, strict_id,
+    at_most, interval, interval_start, is, no_group_of_key, reply_array, reply_entry, reply_id, shown,
+    strict_id,
 };
 use crate::base::number::parse_i64;
 use crate::execute::Exec;
+use crate::execute::arguments::integer;
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
 use crate::shard::values::Stream;

@@ -1,7 +1,8 @@
 //! Making and removing groups and their consumers, and acknowledging entries.
 
-use super::{id_or, integer, is, no_group_for_key, strict_id, strict_ids, subcommand_error};
+use super::{id_or, is, no_group_for_key, strict_id, strict_ids, subcommand_error};
 use crate::execute::Exec;
+use crate::execute::arguments::integer;
 use crate::protocol::Error;
 use crate::shard::values::Stream;
 use crate::types::stream::{Group, Id};

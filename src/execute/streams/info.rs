@@ -1,7 +1,8 @@
 //! `XINFO`: what there is to know about streams, groups and consumers.
 
-use super::{at_most, integer, is, no_group_for_key, reply_array, reply_entry, reply_id, subcommand_error};
+use super::{at_most, is, no_group_for_key, reply_array, reply_entry, reply_id, subcommand_error};
 use crate::execute::Exec;
+use crate::execute::arguments::integer;
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
 use crate::shard::values::Stream;

@@ -25,7 +25,6 @@ pub use read::{xread, xreadgroup};
 use std::ops::RangeInclusive;
 
 use super::Exec;
-use crate::base::number::parse_i64;
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
 use crate::types::stream::{Entry, Id, IdArg};
@@ -33,10 +32,6 @@ use crate::types::stream::{Entry, Id, IdArg};
 /// Whether an argument is this keyword.
 fn is(arg: &[u8], keyword: &str) -> bool {
     arg.eq_ignore_ascii_case(keyword.as_bytes())
-}
-
-fn integer(text: &[u8]) -> Result<i64, Error> {
-    parse_i64(text).ok_or(Error::NotInteger)
 }
 
 const INVALID_ID: Error = Error::text("ERR Invalid stream ID specified as stream command argument");

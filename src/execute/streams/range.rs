@@ -1,7 +1,8 @@
 //! Reading entries by their IDs.
 
-use super::{at_most, integer, interval, is, reply_array, reply_entry};
+use super::{at_most, interval, is, reply_array, reply_entry};
 use crate::execute::Exec;
+use crate::execute::arguments::integer;
 use crate::protocol::Error;
 use crate::shard::values::Stream;
 

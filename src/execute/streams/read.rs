@@ -6,8 +6,9 @@ use std::ops::Bound;
 
 use smallvec::SmallVec;
 
-use super::{at_most, integer, is, reply_array, reply_entry, reply_id, shown, strict_id};
+use super::{at_most, is, reply_array, reply_entry, reply_id, shown, strict_id};
 use crate::base::number::parse_i64;
+use crate::execute::arguments::integer;
 use crate::execute::{Exec, Null, Wait};
 use crate::protocol::Error;
 use crate::protocol::resp::{Reply, Resp};
@@ -107,7 +108,7 @@ pub fn xreadgroup(cx: &mut Exec<'_>) -> Result<(), Error> {
         let delivery = Delivery { log, group, consumer, count: at_most(request.count), now_ms };
         match wanted[i] {
             Wanted::Pending(after) => delivery.pending(&mut cx.reply, after),
-            Wanted::New => cx.changes += u64::from(delivery.new(&mut cx.reply, request.noack)),
+            Wanted::New => cx.changes += u64::from(delivery.fresh(&mut cx.reply, request.noack)),
         }
     }
     Ok(())
@@ -166,7 +167,7 @@ struct Delivery<'a> {
 
 impl Delivery<'_> {
     /// Gives out what is new. Returns whether that was anything.
-    fn new(self, reply: &mut Reply<'_>, noack: bool) -> bool {
+    fn fresh(self, reply: &mut Reply<'_>, noack: bool) -> bool {
         let Delivery { log, group, consumer, count, now_ms } = self;
         let mut changed = false;
         reply_array(reply, log.after(group.last_id).take(count), |reply, entry| {

@@ -1,8 +1,9 @@
 //! Strings as numbers. Their expiry stays what it is.
 
-use super::{integer, write};
+use super::write;
 use crate::base::long_double::LongDouble;
 use crate::execute::Exec;
+use crate::execute::arguments::integer;
 use crate::protocol::Error;
 use crate::shard::{ExpiryPolicy, Str};
 

@@ -1,6 +1,7 @@
 //! The options of `SET` and `GETEX` that say when a key expires.
 
-use super::{choice, integer};
+use super::choice;
+use crate::execute::arguments::integer;
 use crate::protocol::Error;
 
 /// How a time is given.

@@ -1,7 +1,8 @@
 //! `LCS`, the longest common subsequence; [`crate::types::lcs`] finds it.
 
-use super::{integer, value};
+use super::value;
 use crate::execute::Exec;
+use crate::execute::arguments::integer;
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
 use crate::shard::Str;

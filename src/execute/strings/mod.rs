@@ -21,7 +21,6 @@ pub use many::{mget, mset, msetnx};
 pub use ranges::{append, getrange, setrange, strlen, substr};
 pub use set::{getset, psetex, set, setex, setnx};
 
-use crate::base::number::parse_i64;
 use crate::protocol::Error;
 use crate::shard::{Item, Key, Kind, Shard, Str};
 
@@ -72,11 +71,6 @@ pub(super) fn buffer<'s>(
         bytes.resize(len, 0);
     }
     Ok((bytes, grows))
-}
-
-/// An argument that has to be an integer.
-pub(super) fn integer(text: &[u8]) -> Result<i64, Error> {
-    parse_i64(text).ok_or(Error::NotInteger)
 }
 
 /// What an argument stands for; the names are compared without regard to case.

@@ -1,7 +1,8 @@
 //! Parts of strings and their lengths.
 
-use super::{buffer, clamp_range, integer, read, write};
+use super::{buffer, clamp_range, read, write};
 use crate::execute::Exec;
+use crate::execute::arguments::integer;
 use crate::protocol::Error;
 use crate::shard::{ExpiryPolicy, Str};
 
