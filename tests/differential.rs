@@ -233,7 +233,6 @@ fn audit(pair: &mut Pair) -> Result<(), String> {
         }
         let questions: BTreeMap<&str, Comparison> = BTreeMap::from([
             ("GET KEY", Comparison::Exact),
-            ("LRANGE KEY 0 -1", Comparison::Exact),
             ("SMEMBERS KEY", Comparison::Unordered),
             ("ZRANGE KEY 0 -1 WITHSCORES", Comparison::Exact),
             ("HGETALL KEY", Comparison::Unordered),

@@ -4,6 +4,7 @@
 
 use super::Exec;
 use super::strings;
+use crate::execute::arguments::shown;
 use crate::protocol::Error;
 use crate::shard::{Item, Key, Shard};
 use crate::types::hyperloglog::{self, Encoding, Registers, Sketch, View};
@@ -94,8 +95,7 @@ pub fn pfdebug(cx: &mut Exec<'_>) -> Result<(), Error> {
         cx.changes += u64::from(converted);
         cx.reply.int(i64::from(converted));
     } else {
-        let name = String::from_utf8_lossy(name);
-        return Err(format!("ERR Unknown PFDEBUG subcommand '{name}'").into());
+        return Err(format!("ERR Unknown PFDEBUG subcommand '{}'", shown(name)).into());
     }
     Ok(())
 }

@@ -86,8 +86,11 @@ const FAR: i64 = 4_102_444_800;
 /// How far apart in milliseconds two servers' clocks may seem to be.
 const SKEW: i64 = 10_000;
 
+/// The words of a command, and how its replies are compared.
+type Drawn = (Vec<String>, Comparison);
+
 /// How often each family occurs, and what draws one of its commands.
-const FAMILIES: &[(usize, fn(&mut Commands) -> (Vec<String>, Comparison))] = &[
+const FAMILIES: &[(usize, fn(&mut Commands) -> Drawn)] = &[
     (12, |commands| (commands.string_command(), Comparison::Exact)),
     (8, |commands| (commands.bitmap_command(), Comparison::Exact)),
     (15, Commands::key_command),
@@ -142,15 +145,22 @@ impl Commands {
         }
         let (words, comparison) = self.command();
         // What is queued by now relies on the command as it is.
-        let words = if self.queued.is_empty() { self.distorted(words) } else { words };
-        Generated { request: words.into_iter().map(String::into_bytes).collect(), comparison }
+        let distorted = if self.queued.is_empty() { self.distorted(words.clone()) } else { words.clone() };
+        // An argument less can make a choice of what was all.
+        let comparison = match comparison {
+            Comparison::Unordered if distorted.len() != words.len() => Comparison::SameType,
+            _ => comparison,
+        };
+        Generated { request: distorted.into_iter().map(String::into_bytes).collect(), comparison }
     }
 
     /// Sometimes takes an argument away, adds one, replaces one by junk, or changes the case of the name.
     fn distorted(&mut self, mut words: Vec<String>) -> Vec<String> {
         let guarded = matches!(words[0].as_str(), "BITCOUNT" | "BITPOS");
         let first = match words[0].as_str() {
-            "HSCAN" => 3,
+            // What would be drawn at random in another form changes the content.
+            "SPOP" => words.len(),
+            "HSCAN" | "SSCAN" | "ZSCAN" => 3,
             "SCAN" => 2,
             _ if guarded => 2,
             _ => 1,
@@ -241,7 +251,7 @@ impl Commands {
         }
     }
 
-    fn command(&mut self) -> (Vec<String>, Comparison) {
+    fn command(&mut self) -> Drawn {
         let mut below = self.rng.below(FAMILIES.iter().map(|(weight, _)| weight).sum());
         let (_, family) = FAMILIES
             .iter()
@@ -448,7 +458,7 @@ impl Commands {
         all
     }
 
-    fn key_command(&mut self) -> (Vec<String>, Comparison) {
+    fn key_command(&mut self) -> Drawn {
         use Comparison::{Cursor, Exact, SameType, Unordered, Within};
         let key = self.key();
         match self.rng.below(60) {

@@ -25,6 +25,7 @@ pub use read::{xread, xreadgroup};
 use std::ops::RangeInclusive;
 
 use super::Exec;
+use crate::execute::arguments::shown;
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
 use crate::types::stream::{Entry, Id, IdArg};
@@ -85,11 +86,6 @@ fn interval_end(text: &[u8]) -> Result<Id, Error> {
 
 fn interval(start: &[u8], end: &[u8]) -> Result<RangeInclusive<Id>, Error> {
     Ok(interval_start(start)?..=interval_end(end)?)
-}
-
-/// An argument as an error quotes it: up to its first zero byte.
-fn shown(arg: &[u8]) -> std::borrow::Cow<'_, str> {
-    String::from_utf8_lossy(arg.split(|&byte| byte == 0).next().unwrap_or_default())
 }
 
 fn no_group_of_key(key: &[u8], group: &[u8]) -> Error {

@@ -6,9 +6,9 @@ use std::ops::Bound;
 
 use smallvec::SmallVec;
 
-use super::{at_most, is, reply_array, reply_entry, reply_id, shown, strict_id};
+use super::{at_most, is, reply_array, reply_entry, reply_id, strict_id};
 use crate::base::number::parse_i64;
-use crate::execute::arguments::integer;
+use crate::execute::arguments::{integer, shown};
 use crate::execute::{Exec, Null, Wait};
 use crate::protocol::Error;
 use crate::protocol::resp::{Reply, Resp};
@@ -82,8 +82,8 @@ pub fn xreadgroup(cx: &mut Exec<'_>) -> Result<(), Error> {
         wanted.push(Wanted::parse(cx.args[id_at])?);
     }
     let now_ms = cx.shard.now_ms;
-    let mut ready = SmallVec::<[usize; 8]>::new();
-    for (i, wanted) in wanted.iter().enumerate() {
+    let (head, mut served) = (cx.reply.position(), 0);
+    for (i, wanted) in wanted.into_iter().enumerate() {
         let key = cx.key(request.first + i);
         let stream = cx.shard.write::<Stream>(cx.db, &key)?;
         let Some((log, group)) = stream.and_then(|stream| stream.group_mut(group_name)) else { continue };
@@ -91,25 +91,22 @@ pub fn xreadgroup(cx: &mut Exec<'_>) -> Result<(), Error> {
         if let Some(consumer) = group.consumer_mut(consumer) {
             consumer.seen_ms = now_ms;
         }
-        if matches!(wanted, Wanted::Pending(_)) || log.after(group.last_id).next().is_some() {
-            ready.push(i);
+        // Looked at here, as the same stream may have been served before.
+        if wanted == Wanted::New && log.after(group.last_id).next().is_none() {
+            continue;
         }
-    }
-    if ready.is_empty() {
-        request.wait(cx, &[]);
-        return Ok(());
-    }
-    reply_streams(&mut cx.reply, ready.len());
-    for i in ready {
-        let key = cx.key(request.first + i);
-        let stream = cx.shard.write::<Stream>(cx.db, &key)?;
-        let Some((log, group)) = stream.and_then(|stream| stream.group_mut(group_name)) else { continue };
+        served += 1;
         reply_name(&mut cx.reply, key.bytes);
         let delivery = Delivery { log, group, consumer, count: at_most(request.count), now_ms };
-        match wanted[i] {
+        match wanted {
             Wanted::Pending(after) => delivery.pending(&mut cx.reply, after),
             Wanted::New => cx.changes += u64::from(delivery.fresh(&mut cx.reply, request.noack)),
         }
+    }
+    if served == 0 {
+        request.wait(cx, &[]);
+    } else {
+        cx.reply.prepend(head, |reply| reply_streams(reply, served));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! Where Redis has a hash table, the order of fields means nothing. Of fields that are drawn at random only the form is
 //! compared, unless all are. Times to live are far ahead or over, as with keys.
 
-use super::{Commands, Comparison, FAR, FLOATS, SKEW, words};
+use super::{Commands, Comparison, Drawn, FAR, FLOATS, SKEW, words};
 
 const KEYS: &[&str] = &["h", "{h}1", "{h}2", "big:hash"];
 /// More pairs than a listpack takes.
@@ -33,7 +33,7 @@ impl Commands {
         if value.len() > 64 && self.rng.chance(80) { value[..20].into() } else { value }
     }
 
-    pub(super) fn hash_command(&mut self) -> (Vec<String>, Comparison) {
+    pub(super) fn hash_command(&mut self) -> Drawn {
         match self.rng.below(100) {
             0..35 => (self.hash_write(), Comparison::Exact),
             35..60 => self.hash_read(),
@@ -69,7 +69,7 @@ impl Commands {
         }
     }
 
-    fn hash_read(&mut self) -> (Vec<String>, Comparison) {
+    fn hash_read(&mut self) -> Drawn {
         let key = self.hash_key();
         match self.rng.below(10) {
             0..3 => {
@@ -100,7 +100,7 @@ impl Commands {
         all
     }
 
-    fn hash_random(&mut self) -> (Vec<String>, Comparison) {
+    fn hash_random(&mut self) -> Drawn {
         let key = self.hash_key();
         let (count, comparison) = match self.rng.below(4) {
             0 => return (words(["HRANDFIELD", &key], []), Comparison::SameType),
@@ -114,7 +114,7 @@ impl Commands {
         (all, comparison)
     }
 
-    fn field_expiry_command(&mut self) -> (Vec<String>, Comparison) {
+    fn field_expiry_command(&mut self) -> Drawn {
         let key = self.hash_key();
         match self.rng.below(10) {
             0..6 => {
@@ -159,7 +159,7 @@ impl Commands {
     }
 
     /// Commands for all types, on hashes.
-    fn hash_key_command(&mut self) -> (Vec<String>, Comparison) {
+    fn hash_key_command(&mut self) -> Drawn {
         let key = self.hash_key();
         let all = match self.rng.below(12) {
             0..2 => words(["DEL", &key], []),

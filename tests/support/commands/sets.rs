@@ -3,7 +3,7 @@
 //! The order of members means nothing. What is drawn at random is compared by its form only, and a set that lost members
 //! at random is deleted, so that both servers go on with the same content.
 
-use super::{Commands, Comparison, exact, words};
+use super::{Commands, Comparison, Drawn, exact, words};
 
 const KEYS: &[&str] = &["s", "{s}1", "{s}2", "ss", "big:set"];
 /// More members than an intset or a listpack takes.
@@ -33,7 +33,7 @@ impl Commands {
         (0..1 + self.rng.below(most)).map(|_| self.set_member()).collect()
     }
 
-    pub(super) fn set_command(&mut self) -> (Vec<String>, Comparison) {
+    pub(super) fn set_command(&mut self) -> Drawn {
         match self.rng.below(100) {
             0..35 => (self.set_write(), Comparison::Exact),
             35..55 => self.set_read(),
@@ -56,7 +56,7 @@ impl Commands {
         }
     }
 
-    fn set_read(&mut self) -> (Vec<String>, Comparison) {
+    fn set_read(&mut self) -> Drawn {
         let key = self.set_key();
         match self.rng.below(10) {
             0..2 => (words(["SCARD"], [key]), Comparison::Exact),
@@ -70,7 +70,7 @@ impl Commands {
         }
     }
 
-    fn set_algebra(&mut self) -> (Vec<String>, Comparison) {
+    fn set_algebra(&mut self) -> Drawn {
         let keys = self.set_keys();
         match self.rng.below(10) {
             0..4 => (words([self.pick(&["SINTER", "SUNION", "SDIFF"])], keys), Comparison::Unordered),
@@ -88,7 +88,7 @@ impl Commands {
         }
     }
 
-    fn set_random(&mut self) -> (Vec<String>, Comparison) {
+    fn set_random(&mut self) -> Drawn {
         let key = self.set_key();
         match self.rng.below(6) {
             0 => (words(["SRANDMEMBER"], [key]), Comparison::SameType),

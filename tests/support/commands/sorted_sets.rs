@@ -4,7 +4,7 @@
 //! what is drawn at random only the form is compared. Negative offsets of LIMIT do not occur: in Redis they depend on
 //! the encoding.
 
-use super::{Commands, Comparison, exact, words};
+use super::{Commands, Comparison, Drawn, exact, words};
 
 const KEYS: &[&str] = &["z", "{z}1", "{z}2", "zz", "big:zset"];
 /// Sorted sets whose scores are all 0.
@@ -74,7 +74,7 @@ impl Commands {
         if self.rng.chance(5) { self.integer() } else { self.rng.between(-15, 15).to_string() }
     }
 
-    pub(super) fn sorted_set_command(&mut self) -> (Vec<String>, Comparison) {
+    pub(super) fn sorted_set_command(&mut self) -> Drawn {
         match self.rng.below(100) {
             0..30 => (self.zset_update(), Comparison::Exact),
             30..45 => (self.zset_read(), Comparison::Exact),
@@ -266,7 +266,7 @@ impl Commands {
         all
     }
 
-    fn zset_random(&mut self) -> (Vec<String>, Comparison) {
+    fn zset_random(&mut self) -> Drawn {
         let key = self.zset_key();
         match self.rng.below(4) {
             0 => (words(["ZRANDMEMBER"], [key]), Comparison::SameType),

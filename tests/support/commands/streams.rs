@@ -5,7 +5,7 @@
 //!
 //! Left out because Redis 7.0 differs: `+` in XREAD, unbalanced lists of streams, XINFO CONSUMERS and XINFO STREAM FULL.
 
-use super::{Commands, Comparison, words};
+use super::{Commands, Comparison, Drawn, words};
 
 const STREAMS: &[&str] = &["s1", "{a}s", "a-stream"];
 const GROUPS: &[&str] = &["g1", "g2", "group"];
@@ -17,7 +17,7 @@ const LONG_AGO: &str = "1000";
 
 impl Commands {
     /// A stream command and how to compare its replies.
-    pub(super) fn stream_command(&mut self) -> (Vec<String>, Comparison) {
+    pub(super) fn stream_command(&mut self) -> Drawn {
         use Comparison::{Exact, Untimed};
         let key = self.stream_key();
         match self.rng.below(100) {
