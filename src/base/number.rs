@@ -84,9 +84,10 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
 }
 
 /// Reads a bound of a score range (`ZRANGEBYSCORE`, without its `(`): like [`parse_f64`], but with
-/// leading blanks allowed, overflow to infinity, underflow to zero and nothing at all meaning zero.
+/// leading blanks allowed, overflow to infinity, underflow to zero, nothing at all meaning zero, and a zero byte
+/// as the end of the text.
 pub fn parse_f64_bound(text: &[u8]) -> Option<f64> {
-    match text {
+    match text.split(|&byte| byte == 0).next().unwrap_or_default() {
         [] => Some(0.0),
         text => read_f64(trim_blanks(text)).map(|(value, _)| value),
     }
@@ -348,6 +349,8 @@ mod tests {
         assert_eq!(parse_f64_bound(b"1e-999"), Some(0.0));
         assert_eq!(parse_f64_bound(b"nan"), None);
         assert_eq!(parse_f64_bound(b"1 "), None);
+        assert_eq!(parse_f64_bound(b"\0\r\n"), Some(0.0));
+        assert_eq!(parse_f64_bound(b"1\0x"), Some(1.0));
     }
 
     #[test]

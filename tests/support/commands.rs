@@ -146,9 +146,9 @@ impl Commands {
         let (words, comparison) = self.command();
         // What is queued by now relies on the command as it is.
         let distorted = if self.queued.is_empty() { self.distorted(words.clone()) } else { words.clone() };
-        // An argument less can make a choice of what was all.
+        // Other arguments can make a choice of what was all.
         let comparison = match comparison {
-            Comparison::Unordered if distorted.len() != words.len() => Comparison::SameType,
+            Comparison::Unordered if distorted[1..] != words[1..] => Comparison::SameType,
             _ => comparison,
         };
         Generated { request: distorted.into_iter().map(String::into_bytes).collect(), comparison }

@@ -5,8 +5,8 @@ use crate::base::number::parse_f64;
 use crate::execute::Exec;
 use crate::execute::arguments::integer;
 use crate::protocol::Error;
-use crate::shard::values::{Fields, Typed, Zset};
-use crate::shard::{Hasher, Item, Shard, Str};
+use crate::shard::values::{Fields, Set, Typed, Value, Zset};
+use crate::shard::{Hasher, Item, Kind, Shard, Str};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operation {
@@ -44,19 +44,25 @@ fn number_or_zero(score: f64) -> f64 {
 enum Source<'a> {
     Missing,
     Zset(&'a Zset),
+    /// Each of its members has the score 1.
+    Set(&'a Set),
 }
 
 impl<'a> Source<'a> {
     /// What an argument's key holds.
     fn peek(shard: &'a Shard, db: usize, key: &[u8]) -> Source<'a> {
-        let value = shard.peek(db, &shard.key(key)).and_then(Item::value);
-        value.and_then(Zset::of).map_or(Source::Missing, Source::Zset)
+        match shard.peek(db, &shard.key(key)).and_then(Item::value) {
+            Some(Value::Zset(zset)) => Source::Zset(zset),
+            Some(Value::Set(set)) => Source::Set(set),
+            _ => Source::Missing,
+        }
     }
 
     fn len(self) -> usize {
         match self {
             Source::Missing => 0,
             Source::Zset(zset) => zset.len(),
+            Source::Set(set) => set.len(),
         }
     }
 
@@ -64,12 +70,16 @@ impl<'a> Source<'a> {
         match self {
             Source::Missing => None,
             Source::Zset(zset) => member.with_bytes(|member| zset.score(member)),
+            Source::Set(set) => set.contains(member).then_some(1.0),
         }
     }
 
-    fn entries(self) -> impl Iterator<Item = Entry<'a>> {
-        let Source::Zset(zset) = self else { return None.into_iter().flatten() };
-        Some(zset.iter(0..zset.len())).into_iter().flatten()
+    fn entries(self) -> Box<dyn Iterator<Item = Entry<'a>> + 'a> {
+        match self {
+            Source::Missing => Box::new(std::iter::empty()),
+            Source::Zset(zset) => Box::new(zset.iter(0..zset.len())),
+            Source::Set(set) => Box::new(set.iter().map(|member| (member, 1.0))),
+        }
     }
 }
 
@@ -110,7 +120,7 @@ impl<'a> Request<'a> {
         let (keys, options) = rest.split_at(count);
         for index in at + 1..at + 1 + count {
             let kind = cx.shard.lookup_read(cx.db, &cx.key(index)).map(Item::kind);
-            if kind.is_some_and(|kind| kind != Zset::KIND) {
+            if kind.is_some_and(|kind| kind != Kind::Zset && kind != Kind::Set) {
                 return Err(Error::WrongType);
             }
         }

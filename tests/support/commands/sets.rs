@@ -10,7 +10,7 @@ const KEYS: &[&str] = &["s", "{s}1", "{s}2", "ss", "big:set"];
 const MANY: usize = 600;
 
 impl Commands {
-    fn set_key(&mut self) -> String {
+    pub(super) fn set_key(&mut self) -> String {
         // Seldom one that holds something else.
         if self.rng.chance(4) { self.key() } else { self.pick(KEYS).into() }
     }

@@ -231,7 +231,9 @@ impl Commands {
     }
 
     fn zset_combination(&mut self) -> Vec<String> {
-        let keys = self.zset_keys();
+        // Sets are inputs, too.
+        let input = |all: &mut Self| if all.rng.chance(15) { all.set_key() } else { all.zset_key() };
+        let keys: Vec<_> = (0..1 + self.rng.below(3)).map(|_| input(self)).collect();
         let name = self.pick(&[
             "ZUNION",
             "ZINTER",
