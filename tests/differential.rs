@@ -156,7 +156,8 @@ fn compare(comparison: Comparison, expected: &Value, found: &Value) -> Result<()
     let equal = match (comparison, expected, found) {
         _ if expected.is_error() || found.is_error() => expected == found,
         (Comparison::Exact, _, _) => expected == found,
-        (Comparison::Unordered, Value::Array(a), Value::Array(b)) => sorted(a) == sorted(b),
+        (Comparison::Unordered, Value::Array(a), Value::Array(b))
+        | (Comparison::Unordered, Value::Set(a), Value::Set(b)) => sorted(a) == sorted(b),
         (Comparison::Unordered, Value::Map(a), Value::Map(b)) => {
             a.iter().collect::<BTreeSet<_>>() == b.iter().collect() && a.len() == b.len()
         }

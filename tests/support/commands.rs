@@ -177,6 +177,10 @@ impl Commands {
                 _ => {}
             }
         }
+        // What a negative offset means depends on the encoding in Redis.
+        if words.windows(2).any(|pair| pair[0] == "LIMIT" && pair[1].starts_with('-')) {
+            words = before.clone();
+        }
         if guarded && words != before {
             if words.len() == 5 && !["BIT", "BYTE"].contains(&words[4].to_uppercase().as_str()) {
                 words[2] = "0".into();
