@@ -79,13 +79,25 @@ fn start_tested(shards: usize) -> Server {
 struct Pair {
     _servers: [Server; 2],
     connections: Vec<[Client; 2]>,
+    /// Whether the reference is Redis 7.4, not 7.0.
+    is_modern: bool,
 }
 
 impl Pair {
     fn start(shards: usize, resp: u8) -> Pair {
         let servers = [redis::start::<&str>(&[]), start_tested(shards)];
         let connect = |_| [servers[0].client_resp(resp), servers[1].client_resp(resp)];
-        Pair { connections: (0..CONNECTIONS).map(connect).collect(), _servers: servers }
+        let mut connections: Vec<[Client; 2]> = (0..CONNECTIONS).map(connect).collect();
+        let [reference, tested] = &mut connections[0];
+        // The expiry of fields came with 7.4.
+        let newer = request(&["COMMAND", "GETKEYS", "HPERSIST", "key", "FIELDS", "1", "field"]);
+        let is_modern = !reference.pipeline(&[newer]).expect("the reference answers")[0].is_error();
+        if !is_modern {
+            // Small sets are no listpacks there.
+            let without = request(&["CONFIG", "SET", "set-max-listpack-entries", "0"]);
+            tested.pipeline(&[without]).expect("the tested server answers");
+        }
+        Pair { connections, _servers: servers, is_modern }
     }
 
     /// Sends `requests` to both servers and returns their replies in pairs: the reference's, the tested server's.
@@ -99,7 +111,8 @@ impl Pair {
         });
         let expected = expected.unwrap_or_else(|error| panic!("the reference server: {error}"));
         let found = found.unwrap_or_else(|error| panic!("the tested server: {error}"));
-        expected.into_iter().zip(found).map(|(expected, found)| [expected, found]).collect()
+        let shown = |value| if self.is_modern { value } else { with_shortest_numbers(value) };
+        expected.into_iter().zip(found).map(|(expected, found)| [shown(expected), shown(found)]).collect()
     }
 }
 
@@ -109,8 +122,7 @@ fn compare_servers(shards: usize, resp: u8) {
     let total = (number_from_env(COMMANDS, 216_000) as usize).div_ceil(COMBINATIONS);
     let name = format!("{SEED}={base} ({shards} shards, RESP{resp})");
     let mut pair = Pair::start(shards, resp);
-    let field_expiry = pair.run(0, &[request(&["COMMAND", "GETKEYS", "HPERSIST", "k", "FIELDS", "1", "f"])]);
-    let mut commands = Commands::new(seed).with_field_expiry(!field_expiry[0][0].is_error());
+    let mut commands = Commands::new(seed).for_reference(pair.is_modern);
     let mut rng = Rng::new(!seed);
     let mut history: Vec<(usize, Generated)> = Vec::with_capacity(total + CHUNK);
     for chunk in 0..total.div_ceil(CHUNK) {
@@ -184,6 +196,25 @@ fn sorted(items: &[Value]) -> Vec<&Value> {
 
 /// A reply about streams with 0 in the place of times: of `XPENDING`'s entries, which are an ID, a name, a time and a count,
 /// and of the fields that are named so. How many nodes Redis's tree of a stream has is its own affair, too.
+/// The reply with numbers in their shortest form: Redis 7.0 writes doubles with 17 digits.
+fn with_shortest_numbers(value: Value) -> Value {
+    let shortest = |text: Vec<u8>| {
+        let number =
+            std::str::from_utf8(&text).ok().filter(|text| text.contains(['.', 'e']) || text.len() > 16);
+        number
+            .and_then(|text| text.parse::<f64>().ok())
+            .map_or(text, |number| number.to_string().into_bytes())
+    };
+    let all = |items: Vec<Value>| items.into_iter().map(with_shortest_numbers).collect();
+    match value {
+        Value::Bulk(text) => Value::Bulk(shortest(text)),
+        Value::Double(text) => Value::Double(shortest(text)),
+        Value::Array(items) => Value::Array(all(items)),
+        Value::Set(items) => Value::Set(all(items)),
+        other => other,
+    }
+}
+
 fn without_times(value: &Value) -> Value {
     const TIMES: [&[u8]; 5] = [b"idle", b"inactive", b"seen-time", b"active-time", b"radix-tree-nodes"];
     let is_time = |name: &Value| matches!(name, Value::Bulk(name) if TIMES.contains(&&name[..]));

@@ -38,7 +38,7 @@ impl Commands {
             0..35 => (self.hash_write(), Comparison::Exact),
             35..60 => self.hash_read(),
             60..70 => self.hash_random(),
-            70..92 if self.field_expiry => self.field_expiry_command(),
+            70..92 if self.modern => self.field_expiry_command(),
             _ => self.hash_key_command(),
         }
     }
@@ -94,7 +94,7 @@ impl Commands {
         if self.rng.chance(40) {
             all.extend(["COUNT".into(), self.pick(&["1", "10", "1000", "0", "x"]).into()]);
         }
-        if self.field_expiry && self.rng.chance(30) {
+        if self.modern && self.rng.chance(30) {
             all.push("NOVALUES".into());
         }
         all

@@ -3,9 +3,11 @@
 //! IDs are explicit, because two servers' clocks differ; new ones grow slowly and the others are near them. Times of
 //! delivery are either this moment or long ago, so that both servers agree on who has waited long. Nothing blocks.
 //!
-//! Left out because Redis 7.0 differs: `+` in XREAD, unbalanced lists of streams, XINFO CONSUMERS and XINFO STREAM FULL.
+//! Left out because Redis 7.0 differs: XINFO CONSUMERS and XINFO STREAM FULL.
 
-use super::{Commands, Comparison, Drawn, words};
+use std::collections::VecDeque;
+
+use super::{Commands, Comparison, Drawn, exact, words};
 
 const STREAMS: &[&str] = &["s1", "{a}s", "a-stream"];
 const GROUPS: &[&str] = &["g1", "g2", "group"];
@@ -178,7 +180,8 @@ impl Commands {
     }
 
     fn xreadgroup(&mut self, key: String) -> Vec<String> {
-        let mut all = words(["XREADGROUP", "GROUP", self.pick(GROUPS), self.pick(CONSUMERS)], []);
+        let (group, consumer) = (self.pick(GROUPS), self.pick(CONSUMERS));
+        let mut all = words(["XREADGROUP", "GROUP", group, consumer], []);
         all.extend(self.optional_count(70));
         if self.rng.chance(10) {
             all.push("NOACK".into());
@@ -196,8 +199,26 @@ impl Commands {
                     }
                 })
                 .collect();
-        all.extend(keys.into_iter().chain(ids));
-        all
+        all.extend(keys.iter().cloned().chain(ids));
+        self.with_consumer(keys, group, consumer, all)
+    }
+
+    /// A command that creates a consumer, also if it has nothing for it: Redis 7.0 does not, so it is created before.
+    fn with_consumer(
+        &mut self,
+        keys: Vec<String>,
+        group: &str,
+        consumer: &str,
+        all: Vec<String>,
+    ) -> Vec<String> {
+        if self.modern {
+            return all;
+        }
+        let create = |key| words(["XGROUP", "CREATECONSUMER"], [key, group.into(), consumer.into()]);
+        let mut before: VecDeque<_> = keys.into_iter().map(create).collect();
+        let first = before.pop_front().expect("there is a key");
+        self.queued.extend(before.iter().chain([&all]).map(|words| exact(words)));
+        first
     }
 
     /// `[key, group, consumer, bound of pending time]`.
@@ -217,7 +238,7 @@ impl Commands {
                 _ => all.push("JUSTID".into()),
             }
         }
-        all
+        self.with_claimant(all)
     }
 
     fn xautoclaim(&mut self, key: String) -> Vec<String> {
@@ -226,7 +247,13 @@ impl Commands {
         if self.rng.chance(40) {
             all.push("JUSTID".into());
         }
-        all
+        self.with_claimant(all)
+    }
+
+    fn with_claimant(&mut self, all: Vec<String>) -> Vec<String> {
+        let [_, key, group, consumer, ..] = &all[..] else { unreachable!("a claim has them") };
+        let (key, group, consumer) = (key.clone(), group.clone(), consumer.clone());
+        self.with_consumer(vec![key], &group, &consumer, all)
     }
 
     fn xpending(&mut self, key: String) -> Vec<String> {
