@@ -25,7 +25,7 @@ pub(super) fn differs_in_7_0(words: &[String]) -> bool {
 
 fn is_range(args: &[String], start_alone: bool) -> bool {
     let (indexes, unit) = args.split_at(args.len().min(2));
-    indexes.iter().all(|index| index.parse::<i64>().is_ok())
+    indexes.iter().all(|index| index.parse::<i64>().is_ok_and(|number| number.to_string() == *index))
         && (args.len() != 1 || start_alone)
         && matches!(unit, [] | [_])
         && unit.iter().all(|unit| unit == "BIT" || unit == "BYTE")
