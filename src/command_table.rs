@@ -10,6 +10,7 @@ mod generic;
 mod geo;
 mod hash;
 mod hyperloglog;
+mod list;
 mod server;
 mod set;
 mod sorted_set;
@@ -79,6 +80,7 @@ impl Entry {
 /// All commands.
 pub static FAMILIES: &[&[Entry]] = &[
     string::ROWS,
+    list::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
     set::ROWS,

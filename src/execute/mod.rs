@@ -7,6 +7,7 @@ pub mod geo;
 pub mod hashes;
 pub mod hyperloglog;
 pub mod keys;
+pub mod lists;
 pub mod scan_options;
 pub mod sets;
 pub mod sorted_sets;

@@ -1,0 +1,1 @@
+//! Command lines through the handlers of lists.
