@@ -21,7 +21,8 @@ pub use read::{lindex, llen, lrange};
 use std::ops::Range;
 
 use super::Exec;
-use super::strings::{choice, integer, reply_value};
+use super::arguments::integer;
+use super::strings::{choice, reply_value};
 use crate::protocol::Error;
 use crate::shard::Key;
 use crate::shard::values::Typed;

@@ -2,7 +2,8 @@
 
 use super::{clamp, remove_range, resolve, signed_count};
 use crate::execute::Exec;
-use crate::execute::strings::{choice, integer};
+use crate::execute::arguments::integer;
+use crate::execute::strings::choice;
 use crate::protocol::Error;
 use crate::types::List;
 use crate::types::quicklist::End;

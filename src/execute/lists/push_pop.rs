@@ -1,7 +1,8 @@
 //! Adding and removing at the ends of a list.
 
-use super::{count, pop_many};
+use super::pop_many;
 use crate::execute::Exec;
+use crate::execute::arguments::count;
 use crate::execute::strings::reply_value;
 use crate::protocol::Error;
 use crate::types::List;
@@ -73,7 +74,7 @@ fn pop(cx: &mut Exec<'_>, end: End, command: &'static str) -> Result<(), Error> 
 
 fn pop_counted(cx: &mut Exec<'_>, end: End, command: &'static str) -> Result<(), Error> {
     let &[_, _, most] = cx.args else { return Err(Error::Arity(command.into())) };
-    let most = count(most, 0, "ERR value is out of range, must be positive")?;
+    let most = count(most)?;
     let key = cx.key(1);
     if cx.shard.write::<List>(cx.db, &key)?.is_none() {
         cx.reply.null_array();

@@ -2,7 +2,8 @@
 
 use super::{clamp, resolve};
 use crate::execute::Exec;
-use crate::execute::strings::{integer, reply_value};
+use crate::execute::arguments::integer;
+use crate::execute::strings::reply_value;
 use crate::protocol::Error;
 use crate::types::List;
 
