@@ -10,6 +10,7 @@ pub mod keys;
 pub mod lists;
 pub mod scan_options;
 pub mod sets;
+pub mod sort;
 pub mod sorted_sets;
 pub mod streams;
 pub mod strings;

@@ -114,6 +114,15 @@ impl List {
         list
     }
 
+    /// Of elements in their order. It takes the form that suits its size.
+    pub fn from_elements<'a>(elements: impl Iterator<Item = &'a [u8]>, limits: Limits) -> List {
+        let mut nodes = Nodes::new(limits);
+        elements.for_each(|element| nodes.push(End::Back, element, limits));
+        let mut list = List(Form::Long(Box::new(nodes)));
+        list.shorten(limits.bounds());
+        list
+    }
+
     /// Its parts; a list without elements may have an empty one.
     pub fn parts(&self) -> impl Iterator<Item = Part<'_>> {
         let (short, long) = match &self.0 {
