@@ -10,6 +10,7 @@ mod generic;
 mod geo;
 mod hash;
 mod hyperloglog;
+mod list;
 mod server;
 mod set;
 mod sorted_set;
@@ -79,6 +80,7 @@ impl Entry {
 /// All commands.
 pub static FAMILIES: &[&[Entry]] = &[
     string::ROWS,
+    list::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
     set::ROWS,
@@ -99,7 +101,7 @@ pub fn entries() -> impl Iterator<Item = &'static Entry> {
 /// The vocabulary of the rows.
 mod words {
     pub(super) use super::Entry;
-    pub(super) use crate::command::keys::{bitfield_key_flags, set_key_flags};
+    pub(super) use crate::command::keys::{bitfield_key_flags, set_key_flags, sort_keys, sort_ro_keys};
     pub(super) use crate::command::spec::Merge::*;
     pub(super) use crate::command::spec::Spread::*;
     pub(super) use crate::command::spec::{Categories, Flags, Group, KeyFlags, KeySpec, Spec};
@@ -279,7 +281,7 @@ mod tests {
     #[test]
     fn keys_spread_and_flags_agree() {
         for (Command { full_name, .. }, spec) in commands() {
-            let keyed = matches!(spec.spread, Spread::Keys | Spread::Split(_));
+            let keyed = matches!(spec.spread, Spread::Keys | Spread::Split(_) | Spread::Patterns);
             assert_eq!(keyed, !spec.keys.is_empty(), "{full_name}");
             let variable = spec.keys.iter().any(|key| key.flags.contains(KeyFlags::VARIABLE_FLAGS));
             assert_eq!(variable, spec.variable_flags.is_some(), "{full_name}");

@@ -61,10 +61,8 @@ pub fn debug(cx: &mut Cx<'_>) -> Result<Flow, Error> {
             cx.reply.ok();
         }
         (b"quicklist-packed-threshold", 3) => {
-            parse_memory(args[2]).filter(|bytes| *bytes <= u64::from(u32::MAX)).ok_or(Error::text(
-                "ERR argument must be a memory value bigger than 1 and smaller than 4gb",
-            ))?;
-            cx.reply.ok();
+            packed_threshold(args[2])?;
+            return on_all(cx, ok);
         }
         (b"replybuffer", 4) => {
             let (name, value) = (args[2].to_ascii_lowercase(), args[3].to_ascii_lowercase());
@@ -108,6 +106,15 @@ fn switch(arg: &[u8]) -> bool {
     parse_i64(arg).is_some_and(|number| number != 0)
 }
 
+/// From how many bytes on an element of a quicklist has a node by itself.
+fn packed_threshold(arg: &[u8]) -> Result<usize, Error> {
+    const MAX: u64 = (1 << 32) - (1 << 20);
+    parse_memory(arg)
+        .filter(|bytes| *bytes <= MAX)
+        .map(|bytes| bytes as usize)
+        .ok_or(Error::text("ERR argument must be a memory value bigger than 1 and smaller than 4gb"))
+}
+
 /// A core's part of a `DEBUG` command.
 ///
 /// # Errors
@@ -121,6 +128,12 @@ pub(super) fn on_core(core: &mut CoreState, db: usize, args: &[&[u8]]) -> Result
         }
         b"set-active-expire" => core.shard.active_expiry = switch(args[2]),
         b"pause-cron" => core.upkeep_paused = switch(args[2]),
+        b"quicklist-packed-threshold" => {
+            let threshold = packed_threshold(args[2])?;
+            for shard in [&mut core.shard, &mut core.workbench] {
+                shard.settings.list_packed_threshold = threshold;
+            }
+        }
         b"populate" => populate(core, db, args),
         b"object" => return run(core, db, args, keys::debug_object),
         b"sdslen" => return run(core, db, args, keys::debug_sdslen),

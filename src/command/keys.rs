@@ -116,6 +116,9 @@ pub fn regular_range(keys: &[KeySpec]) -> (Option<KeyRange>, bool) {
 /// # Errors
 /// The text of `COMMAND GETKEYS` if the arguments do not say where the keys are.
 pub fn keys_of(spec: &Spec, args: &[&[u8]]) -> Result<SmallVec<[KeyPos; 4]>, Error> {
+    if let Some(finder) = spec.key_finder {
+        return Ok(finder(args));
+    }
     let mut found = SmallVec::new();
     for key in spec.keys.iter().filter(|key| !key.flags.contains(KeyFlags::NOT_KEY)) {
         let positions = find(key, args).filter(|_| !key.flags.contains(KeyFlags::INCOMPLETE));
@@ -201,6 +204,32 @@ pub fn bitfield_key_flags(args: &[&[u8]]) -> KeyFlags {
     }
 }
 
+/// The keys of `SORT`: what it sorts, and behind the last `STORE` its destination.
+pub fn sort_keys(args: &[&[u8]]) -> SmallVec<[KeyPos; 4]> {
+    let mut keys = sort_ro_keys(args);
+    let mut at = 2;
+    while let Some(option) = args.get(at) {
+        let operands = match option.to_ascii_lowercase().as_slice() {
+            b"limit" => 2,
+            b"by" | b"get" => 1,
+            b"store" => {
+                keys.truncate(1);
+                let flags = KeyFlags::OW | KeyFlags::UPDATE;
+                keys.extend((at + 1 < args.len()).then_some(KeyPos { index: at + 1, flags }));
+                1
+            }
+            _ => 0,
+        };
+        at += 1 + operands;
+    }
+    keys
+}
+
+/// The key of `SORT_RO`.
+pub fn sort_ro_keys(_: &[&[u8]]) -> SmallVec<[KeyPos; 4]> {
+    SmallVec::from_slice(&[KeyPos { index: 1, flags: KeyFlags::RO | KeyFlags::ACCESS }])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,6 +312,20 @@ mod tests {
         assert_eq!(indexes(&spec(&[FROM_BEHIND]), "migrate h p keys a b"), Ok(vec![4, 5]));
         assert_eq!(indexes(&spec(&[ANNOUNCED]), "xread streams"), Ok(vec![]));
         assert_eq!(indexes(&spec(&[FROM_BEHIND]), "x"), Ok(vec![]));
+    }
+
+    #[test]
+    fn the_destination_of_sort() {
+        let spec = spec(&[]).key_finder(sort_keys);
+        for (call, wanted) in [
+            ("sort a", vec![1]),
+            ("sort a by store get store store b alpha", vec![1, 7]),
+            ("sort a store b store c", vec![1, 5]),
+            ("sort a limit store 1 desc", vec![1]),
+            ("sort a store", vec![1]),
+        ] {
+            assert_eq!(indexes(&spec, call), Ok(wanted), "{call}");
+        }
     }
 
     #[test]

@@ -4,6 +4,9 @@
 //! A [`Spec`] is built in a `const` by chained calls, one line per fact, so that the table reads as a list.
 
 use bitflags::bitflags;
+use smallvec::SmallVec;
+
+use crate::command::keys::KeyPos;
 
 bitflags! {
     /// Command flags, as `COMMAND INFO` prints them (redis.io/docs/reference/command-tips and key-specs).
@@ -222,6 +225,11 @@ impl KeySpec {
         KeySpec { flags: all, begin: BeginSearch::Index(index), find, notes: "" }
     }
 
+    /// Keys that cannot be told from the specification.
+    pub const fn unknown(flags: &[KeyFlags]) -> KeySpec {
+        KeySpec { begin: BeginSearch::Unknown, ..KeySpec::found(0, FindKeys::Unknown, flags) }
+    }
+
     /// Sets the remark.
     pub const fn notes(mut self, notes: &'static str) -> KeySpec {
         self.notes = notes;
@@ -233,6 +241,10 @@ impl KeySpec {
 /// [`KeyFlags::VARIABLE_FLAGS`]. Takes all arguments, the name included.
 pub type KeyFlagsOf = fn(&[&[u8]]) -> KeyFlags;
 
+/// Finds the keys of one call, for a command with a key spec that says [`BeginSearch::Unknown`]. Takes all arguments, the
+/// name included.
+pub type KeyFinder = fn(&[&[u8]]) -> SmallVec<[KeyPos; 4]>;
+
 /// How a command whose keys may be on several shards is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spread {
@@ -243,6 +255,9 @@ pub enum Spread {
     Keys,
     /// Keys are independent of each other: every shard runs the handler on its own keys, at one instant.
     Split(Merge),
+    /// Like [`Spread::Keys`] unless the arguments hold patterns (`SORT ... BY`): then further keys follow from what the first
+    /// key holds, and all shards are reserved while they are looked up.
+    Patterns,
     /// Every shard runs the handler, at one instant.
     Shards(Merge),
     /// The shard is part of the cursor (`SCAN`).
@@ -311,6 +326,8 @@ pub struct Spec {
     pub keys: &'static [KeySpec],
     /// Set if the flags of the key depend on the arguments. Such a command has one key, found by `keys`.
     pub variable_flags: Option<KeyFlagsOf>,
+    /// Set if the key specs do not tell the keys, and a function does.
+    pub key_finder: Option<KeyFinder>,
     /// How it is carried out over several shards.
     pub spread: Spread,
     /// Group for `COMMAND DOCS`.
@@ -342,6 +359,7 @@ impl Spec {
             categories: Categories::empty(),
             keys: &[],
             variable_flags: None,
+            key_finder: None,
             spread: Spread::Local,
             group,
             summary: "",
@@ -379,6 +397,12 @@ impl Spec {
     /// Sets the function that tells the key's flags from the arguments.
     pub const fn variable_flags(mut self, flags_of: KeyFlagsOf) -> Spec {
         self.variable_flags = Some(flags_of);
+        self
+    }
+
+    /// Sets the function that finds the keys.
+    pub const fn key_finder(mut self, finder: KeyFinder) -> Spec {
+        self.key_finder = Some(finder);
         self
     }
 

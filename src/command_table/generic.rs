@@ -1,7 +1,16 @@
 //! The commands on keys, whatever their values' type.
 
 use super::words::*;
-use crate::execute::keys;
+use crate::execute::{keys, sort};
+
+const SORTED: KeySpec = KeySpec::at(1, &[RO, ACCESS]);
+const BY_PATTERN: KeySpec = KeySpec::unknown(&[RO, ACCESS])
+    .notes("For BY and GET: these keys follow from the elements, so no argument names them");
+const DESTINATION: KeySpec =
+    KeySpec::unknown(&[OW, UPDATE]).notes("For STORE, which may stand anywhere among the options");
+const SORT_CATEGORIES: Categories =
+    Categories::SET.union(Categories::SORTEDSET).union(Categories::LIST).union(Categories::DANGEROUS);
+const SORT_COMPLEXITY: &str = "O(N*log(N)) where N is the number of elements, O(N) if they are not sorted";
 
 pub(super) static ROWS: &[Entry] = &[
     Entry::new(
@@ -216,6 +225,38 @@ pub(super) static ROWS: &[Entry] = &[
             .tips(&["nondeterministic_output", "request_policy:special", "response_policy:special"]),
     )
     .keys(keys::scan),
+    Entry::new(
+        Spec::new("sort", -2, Group::Generic)
+            .flags(&[WRITE, DENYOOM])
+            .categories(SORT_CATEGORIES)
+            .keys(&[SORTED, BY_PATTERN, DESTINATION])
+            .key_finder(sort_keys)
+            .spread(Patterns)
+            .docs(
+                "Sorts the elements of a list, a set or a sorted set, and may store them.",
+                "1.0.0",
+                SORT_COMPLEXITY,
+            )
+            .syntax(
+                "key [BY by-pattern: pattern] [LIMIT offset/integer count] [GET get-pattern: pattern [GET \
+                 get-pattern: pattern ...]] order: [ASC | DESC] [sorting: ALPHA] [STORE destination/key]",
+            ),
+    )
+    .keys(sort::sort),
+    Entry::new(
+        Spec::new("sort_ro", -2, Group::Generic)
+            .flags(&[READONLY])
+            .categories(SORT_CATEGORIES)
+            .keys(&[SORTED, BY_PATTERN])
+            .key_finder(sort_ro_keys)
+            .spread(Patterns)
+            .docs("Sorts the elements of a list, a set or a sorted set.", "7.0.0", SORT_COMPLEXITY)
+            .syntax(
+                "key [BY by-pattern: pattern] [LIMIT offset/integer count] [GET get-pattern: pattern [GET \
+                 get-pattern: pattern ...]] order: [ASC | DESC] [sorting: ALPHA]",
+            ),
+    )
+    .keys(sort::sort_ro),
     Entry::new(
         Spec::new("touch", -2, Group::Generic)
             .flags(&[READONLY, FAST])

@@ -445,6 +445,10 @@ impl CoreState {
             (Spread::Shards(_), _) if self.map.shards() > 1 => {
                 return self.run_over_shards(conn, command, args, &keys);
             }
+            (Spread::Patterns, plan) if self.map.shards() > 1 && execute::sort::follows_patterns(args) => {
+                self.find_keys(command, plan, args, &mut keys).expect("the keys of such a command are found");
+                return self.run_over_shards(conn, command, args, &keys);
+            }
             (_, KeyPlan::None) => owner,
             (_, plan) => {
                 if self.find_keys(command, plan, args, &mut keys).is_err() {

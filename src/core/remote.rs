@@ -62,6 +62,7 @@ impl CoreState {
             Message::Acquire { txn, access, shared, wait, lend } => {
                 self.on_acquire(txn, *access, shared, wait, lend)
             }
+            Message::Lend { txn, keys } => self.lend(txn, &keys),
             Message::Granted { txn, loan } => self.advance_txn(txn, |txn| txn.on_granted(from, loan)),
             Message::Refused { txn } => {
                 self.stats.transactions_contended += 1;
@@ -203,8 +204,16 @@ impl CoreState {
 
     fn grant(&mut self, ticket: TicketId, txn: TxnId, lend: Option<&OwnedArgs>) {
         self.tickets.insert(txn, ticket);
+        match lend {
+            Some(keys) => self.lend(txn, keys),
+            None => self.send(txn.coordinator, Message::Granted { txn, loan: Loan::new() }),
+        }
+    }
+
+    /// Hands entries over to a transaction that has reserved them.
+    fn lend(&mut self, txn: TxnId, keys: &OwnedArgs) {
         let mut loan = Loan::new();
-        for key in lend.map(OwnedArgs::slices).unwrap_or_default() {
+        for key in keys.slices() {
             self.shard.lend(&self.shard.key(key), &mut loan);
         }
         self.send(txn.coordinator, Message::Granted { txn, loan });

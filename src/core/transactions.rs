@@ -1,19 +1,21 @@
 //! The coordinator's part of commands over several shards: cutting a command into parts, and carrying out what
 //! [`Txn`] says next.
 
+use std::collections::BTreeMap;
+
 use smallvec::SmallVec;
 
-use crate::command::keys::KeyPlan;
+use crate::command::keys::{KeyPlan, keys_of};
 use crate::command::lookup::Command;
 use crate::command::spec::{Flags, Spread};
 use crate::command_table::Run;
 use crate::core::dispatch::{Keys, Whose};
 use crate::core::state::CoreState;
-use crate::execute::Exec;
+use crate::execute::{Exec, sort};
 use crate::net::client::{ReplyMode, Waiting};
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
-use crate::route::message::{Access, Args, Call, Loan, OwnedArgs, ReplyTo, TxnId};
+use crate::route::message::{Access, Args, Call, Loan, Message, OwnedArgs, ReplyTo, TxnId};
 use crate::runtime::io::CoreId;
 use crate::shard::{Key, Slot};
 use crate::txn::coordinator::{Participant, Step, Txn, Work};
@@ -33,6 +35,7 @@ impl CoreState {
         let (work, participants) = match command.entry.spec.spread {
             Spread::Shards(how) => (Work::Each(how), self.every_shard(args)),
             Spread::Split(how) => (Work::Each(how), self.split(command, args, keys)),
+            Spread::Patterns if sort::follows_patterns(args) => (Work::Borrow, self.borrow_from_all(keys)),
             _ => (Work::Borrow, self.borrow_from(keys)),
         };
         let id = TxnId { coordinator: self.core, number: self.next_number() };
@@ -84,9 +87,20 @@ impl CoreState {
             .collect()
     }
 
+    /// Reserves all shards, because it is not known yet which keys the command uses.
+    fn borrow_from_all(&self, keys: &[(usize, Key<'_>)]) -> Vec<Participant> {
+        let names = |shard| -> Args<'_> {
+            let here = keys.iter().filter(|(_, key)| self.map.owner(key.slot) == shard);
+            here.map(|(_, key)| key.bytes).collect()
+        };
+        let participant =
+            |shard| Participant::new(shard, Access::Shard, OwnedArgs::new(&names(shard)), Vec::new());
+        self.map.all().map(participant).collect()
+    }
+
     /// The owners of keys in ascending order, each with the places of its keys in `keys`.
     fn by_owner(&self, keys: &[(usize, Key<'_>)]) -> Vec<(CoreId, Vec<usize>)> {
-        let mut owners = std::collections::BTreeMap::<CoreId, Vec<usize>>::new();
+        let mut owners = BTreeMap::<CoreId, Vec<usize>>::new();
         for (place, (_, key)) in keys.iter().enumerate() {
             owners.entry(self.map.owner(key.slot)).or_default().push(place);
         }
@@ -124,6 +138,16 @@ impl CoreState {
         let Run::Keys(handler) = command.entry.run else { unreachable!("only commands on keys borrow") };
         self.workbench.receive(loan);
         let args = std::mem::take(&mut txn.args);
+        let more = match command.entry.spec.spread {
+            Spread::Patterns => self.fetch_more(&mut txn, command, &args.slices()),
+            _ => None,
+        };
+        if let Some(messages) = more {
+            txn.args = args;
+            self.txns.insert(txn.id.number, txn);
+            messages.into_iter().for_each(|(core, message)| self.send(core, message));
+            return;
+        }
         let args = args.slices();
         let mut out = self.spare_buffer();
         self.workbench.touch = !txn.call.no_touch;
@@ -132,15 +156,48 @@ impl CoreState {
         let result = exec.run(handler);
         self.stats.changes += exec.changes;
         self.finish_txn(&txn, &args, out, result.as_ref().err());
-        let mut keys = Keys::new();
-        self.find_keys(command, command.keys, &args, &mut keys)
-            .expect("they were found when the transaction began");
-        let mut loan = Loan::new();
-        keys.iter().for_each(|(_, key)| self.workbench.lend(key, &mut loan));
+        let loan = self.clear_workbench(&txn, command, &args);
         let map = self.map;
         for (core, message) in txn.give_back(loan, |key| map.owner(Slot::of(key))) {
             self.send(core, message);
         }
+    }
+
+    /// Takes all borrowed entries from the workbench.
+    fn clear_workbench(&mut self, txn: &Txn, command: &'static Command, args: &[&[u8]]) -> Loan {
+        let mut keys = Keys::new();
+        self.find_keys(command, command.keys, args, &mut keys)
+            .expect("they were found when the transaction began");
+        let mut loan = Loan::new();
+        keys.iter().for_each(|(_, key)| self.workbench.lend(key, &mut loan));
+        for name in &txn.fetched {
+            self.workbench.lend(&self.workbench.key(name), &mut loan);
+        }
+        loan
+    }
+
+    /// If the command needs further entries, now that the first are on the workbench: the messages that ask for them.
+    fn fetch_more(
+        &mut self,
+        txn: &mut Txn,
+        command: &'static Command,
+        args: &[&[u8]],
+    ) -> Option<Vec<(CoreId, Message)>> {
+        let (db, own) = (usize::from(txn.call.db), keys_of(command.spec(), args).unwrap_or_default());
+        let is_known =
+            |name: &[u8]| txn.fetched.contains(name) || own.iter().any(|key| args[key.index] == name);
+        let mut wanted = sort::keys_to_fetch(&mut self.workbench, db, args, is_known);
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut shards = BTreeMap::<CoreId, Vec<Vec<u8>>>::new();
+        for name in wanted {
+            shards.entry(self.map.owner(Slot::of(&name))).or_default().push(name);
+        }
+        if shards.is_empty() {
+            return None;
+        }
+        let loan = self.clear_workbench(txn, command, args);
+        Some(txn.fetch(loan, shards))
     }
 
     /// Counts the command, hands the reply to the client and lets it go on.

@@ -5,8 +5,8 @@
 //!
 //! Three conversations exist:
 //! 1. `Run` -> `Reply`: one command whose keys all belong to the receiver.
-//! 2. `Acquire` -> `Granted` | `Refused`, `Perform` -> `Performed`, `Release`: one participant's part of a
-//!    transaction over several shards (see [`crate::txn`]).
+//! 2. `Acquire` -> `Granted` | `Refused`, `Lend` -> `Granted`, `Perform` -> `Performed`, `Release`: one participant's
+//!    part of a transaction over several shards (see [`crate::txn`]).
 //! 3. `Ask` -> `Answer`: a question to a core about its connections or counters, or an order to it.
 
 use std::ops::Range;
@@ -193,7 +193,14 @@ pub enum Message {
         /// Keys whose entries are to be lent to the coordinator.
         lend: Option<Box<OwnedArgs>>,
     },
-    /// The part is reserved.
+    /// Lend these entries, too: the transaction holds your whole shard.
+    Lend {
+        /// The transaction.
+        txn: TxnId,
+        /// The keys.
+        keys: Box<OwnedArgs>,
+    },
+    /// The part is reserved, or the further entries are here.
     Granted {
         /// The transaction.
         txn: TxnId,

@@ -102,6 +102,8 @@ pub struct Settings {
     pub zset_max_listpack_value: usize,
     /// Elements of a list's listpack if positive, else a class of sizes.
     pub list_max_listpack_size: i32,
+    /// Bytes from which on an element of a quicklist has a node by itself, 0 for what follows from the size of nodes.
+    pub list_packed_threshold: usize,
     /// Bytes of a stream's node, 0 for no bound.
     pub stream_node_max_bytes: usize,
     /// Entries of a stream's node, 0 for no bound.
@@ -123,6 +125,7 @@ impl Default for Settings {
             zset_max_listpack_entries: 128,
             zset_max_listpack_value: 64,
             list_max_listpack_size: -2,
+            list_packed_threshold: 0,
             stream_node_max_bytes: 4096,
             stream_node_max_entries: 100,
             hll_sparse_max_bytes: 3000,
@@ -357,6 +360,11 @@ impl Shard {
         if item.value().is_some_and(|value| value.len() > FREED_AT_ONCE) {
             self.garbage.push(item);
         }
+    }
+
+    /// Frees a collection, or what was taken out of one; a large one in steps.
+    pub fn discard_value(&mut self, value: Value) {
+        self.discard(Item::collection(b"", value, None));
     }
 
     /// The collection at a key that is about to be read; see [`Shard::lookup_read`].

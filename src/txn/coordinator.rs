@@ -4,11 +4,14 @@
 //! ```text
 //!            everybody granted                             all performed
 //! Trying ----------------------------> Performing -----------------------> Done    (independent keys)
-//!   |                            \---> Borrowed: the caller runs the handler, then `give_back`
+//!   |                            \---> Borrowed: the caller runs the handler, then `give_back`,
+//!   |                                 or asks for further entries: Fetching, and Borrowed again
 //!   | somebody refused: release, ask in order of shards
 //!   v
 //! Ordered(i) --granted--> Ordered(i + 1) ... last one: as above
 //! ```
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::command::spec::Merge;
 use crate::route::message::{Access, Call, Loan, Message, OwnedArgs, ReplyTo, TxnId};
@@ -57,6 +60,8 @@ enum Stage {
     Performing { missing: usize },
     /// The entries are here.
     Borrowed,
+    /// So many shards have yet to lend further entries.
+    Fetching { missing: usize },
 }
 
 /// What the caller has to do next.
@@ -85,6 +90,8 @@ pub struct Txn {
     pub work: Work,
     /// When the client's request was taken up, in ticks of the coordinator's clock.
     pub started_ticks: u64,
+    /// Keys whose entries were asked for after the first ones had come.
+    pub fetched: BTreeSet<Vec<u8>>,
     shared: bool,
     participants: Vec<Participant>,
     stage: Stage,
@@ -105,7 +112,8 @@ impl Txn {
     ) -> (Txn, Vec<(CoreId, Message)>) {
         debug_assert!(participants.is_sorted_by_key(|participant| participant.shard));
         let stage = Stage::Trying { missing: participants.len(), refused: false };
-        let txn = Txn { id, to, call, args, work, started_ticks, shared, participants, stage };
+        let fetched = BTreeSet::new();
+        let txn = Txn { id, to, call, args, work, started_ticks, fetched, shared, participants, stage };
         let messages = (0..txn.participants.len()).map(|at| txn.ask(at, false)).collect();
         (txn, messages)
     }
@@ -126,7 +134,7 @@ impl Txn {
     pub fn on_granted(&mut self, shard: CoreId, loan: Loan) -> Step {
         let participant = self.participant(shard);
         participant.granted = true;
-        participant.loan = loan;
+        participant.loan.extend(loan);
         match self.stage {
             Stage::Trying { missing, refused } => self.after_try(missing - 1, refused),
             Stage::Ordered(at) if at + 1 < self.participants.len() => {
@@ -134,6 +142,11 @@ impl Txn {
                 Step::Send(vec![self.ask(at + 1, true)])
             }
             Stage::Ordered(_) => self.all_granted(),
+            Stage::Fetching { missing: 1 } => self.all_granted(),
+            Stage::Fetching { missing } => {
+                self.stage = Stage::Fetching { missing: missing - 1 };
+                Step::Send(Vec::new())
+            }
             Stage::Performing { .. } | Stage::Borrowed => unreachable!("nothing was asked for"),
         }
     }
@@ -184,6 +197,19 @@ impl Txn {
                 })
                 .collect(),
         )
+    }
+
+    /// Keeps the borrowed entries and asks for more of shards that are reserved as a whole; `keys` names at least one.
+    pub fn fetch(&mut self, loan: Loan, keys: BTreeMap<CoreId, Vec<Vec<u8>>>) -> Vec<(CoreId, Message)> {
+        self.participants[0].loan = loan;
+        self.stage = Stage::Fetching { missing: keys.len() };
+        let ask = |(shard, keys): (CoreId, Vec<Vec<u8>>)| {
+            let names: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+            let message = Message::Lend { txn: self.id, keys: Box::new(OwnedArgs::new(&names)) };
+            self.fetched.extend(keys);
+            (shard, message)
+        };
+        keys.into_iter().map(ask).collect()
     }
 
     /// A participant has done its part.

@@ -19,14 +19,20 @@ use crate::types::Str;
 /// Where an element begins, in bytes from the listpack's first.
 pub type At = usize;
 
-const HEADER: usize = 6;
-const END: u8 = 0xff;
+/// Bytes before the first element.
+pub(super) const HEADER: usize = 6;
+/// The last byte.
+pub(super) const END: u8 = 0xff;
 /// The number of elements is not stored from here on.
 const UNCOUNTED: usize = u16::MAX as usize;
 
 /// A listpack. See the module.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Listpack(Box<[u8]>);
+
+/// The bytes of a listpack, to be read: a whole one, or one that stands inside a larger block. The same invariant holds.
+#[derive(Clone, Copy)]
+pub struct View<'a>(&'a [u8]);
 
 /// An element's encoding: its first bytes, and how many bytes of a string follow.
 pub(super) struct Encoded<'a> {
@@ -36,6 +42,7 @@ pub(super) struct Encoded<'a> {
 }
 
 impl<'a> Encoded<'a> {
+    /// Of an element; digits become the number that they stand for.
     #[inline]
     pub(super) fn new(element: Str<'a>) -> Encoded<'a> {
         match element {
@@ -115,8 +122,9 @@ impl<'a> Encoded<'a> {
         content + back_len_size(content)
     }
 
+    /// Writes it to the beginning of `out`, and returns its length.
     #[inline]
-    fn write(&self, out: &mut [u8]) -> usize {
+    pub(super) fn write(&self, out: &mut [u8]) -> usize {
         let content = self.head_len + self.string.len();
         out[..self.head_len].copy_from_slice(&self.head[..self.head_len]);
         out[self.head_len..content].copy_from_slice(self.string);
@@ -183,6 +191,156 @@ fn back_len(bytes: &[u8], end: usize) -> Option<(usize, usize)> {
     None
 }
 
+impl<'a> View<'a> {
+    /// Of bytes that are a well-formed listpack.
+    #[inline]
+    pub(super) fn new(bytes: &'a [u8]) -> View<'a> {
+        View(bytes)
+    }
+
+    /// All bytes.
+    #[inline]
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// Number of elements.
+    #[inline]
+    pub fn len(self) -> usize {
+        match self.stored_count() {
+            UNCOUNTED => self.iter().count(),
+            count => count,
+        }
+    }
+
+    /// Whether there is no element.
+    #[inline]
+    pub fn is_empty(self) -> bool {
+        self.0.len() == Listpack::EMPTY_LEN
+    }
+
+    #[inline]
+    fn stored_count(self) -> usize {
+        usize::from(u16::from_le_bytes([self.0[4], self.0[5]]))
+    }
+
+    /// Where the next element would be appended.
+    #[inline]
+    pub fn end(self) -> At {
+        self.0.len() - 1
+    }
+
+    /// The first element.
+    #[inline]
+    pub fn first(self) -> Option<At> {
+        (!self.is_empty()).then_some(HEADER)
+    }
+
+    /// The last element.
+    #[inline]
+    pub fn last(self) -> Option<At> {
+        self.prev(self.end())
+    }
+
+    /// An element, and how many bytes it takes.
+    #[inline]
+    pub(super) fn element(self, at: At) -> (Str<'a>, usize) {
+        let (element, content) = decode(&self.0[at..]).expect("a listpack is well-formed");
+        (element, content + back_len_size(content))
+    }
+
+    /// The element behind one.
+    #[inline]
+    pub fn next(self, at: At) -> Option<At> {
+        Some(at + self.element(at).1).filter(|&next| next < self.end())
+    }
+
+    /// The element before one, or before the end.
+    #[inline]
+    pub fn prev(self, at: At) -> Option<At> {
+        (at > HEADER).then(|| {
+            let (content, size) = back_len(self.0, at).expect("a listpack is well-formed");
+            at - content - size
+        })
+    }
+
+    /// An element.
+    #[inline]
+    pub fn get(self, at: At) -> Str<'a> {
+        self.element(at).0
+    }
+
+    /// The element with this index; negative ones count from the end.
+    pub fn seek(self, index: isize) -> Option<At> {
+        let distance = index.unsigned_abs();
+        let count = self.stored_count();
+        // From the nearer end.
+        if index >= 0 && count != UNCOUNTED && distance < count && distance > count / 2 {
+            return self.seek(distance as isize - count as isize);
+        }
+        if index >= 0 {
+            let mut at = self.first()?;
+            for _ in 0..distance {
+                at = self.next(at)?;
+            }
+            return Some(at);
+        }
+        let mut at = self.last()?;
+        for _ in 1..distance {
+            at = self.prev(at)?;
+        }
+        Some(at)
+    }
+
+    /// All elements.
+    #[inline]
+    pub fn iter(self) -> impl Iterator<Item = Str<'a>> + Clone {
+        self.iter_from(HEADER)
+    }
+
+    /// The elements from one on.
+    #[inline]
+    pub fn iter_from(self, at: At) -> impl Iterator<Item = Str<'a>> + Clone {
+        let mut at = at;
+        std::iter::from_fn(move || {
+            (at < self.end()).then(|| {
+                let (element, len) = self.element(at);
+                at += len;
+                element
+            })
+        })
+    }
+
+    /// The elements before a place, the nearest first.
+    #[inline]
+    pub fn iter_back(self, before: At) -> impl Iterator<Item = Str<'a>> + Clone {
+        let mut at = before;
+        std::iter::from_fn(move || {
+            at = self.prev(at)?;
+            Some(self.get(at))
+        })
+    }
+
+    /// The first element equal to `wanted` from `from` on, looking at one element and passing over the next `skip`.
+    pub fn find(self, wanted: &[u8], from: At, skip: usize) -> Option<At> {
+        let wanted = Str::classify(wanted);
+        let (mut at, mut passed) = (from, skip);
+        while at < self.end() {
+            let (element, len) = self.element(at);
+            if passed == skip {
+                if element == wanted {
+                    return Some(at);
+                }
+                passed = 0;
+            } else {
+                passed += 1;
+            }
+            at += len;
+        }
+        None
+    }
+}
+
 impl Default for Listpack {
     fn default() -> Listpack {
         Listpack::new()
@@ -223,9 +381,19 @@ impl Listpack {
         (count == UNCOUNTED || count == found).then(|| Listpack(bytes.into_boxed_slice()))
     }
 
+    /// From bytes that are well-formed.
+    pub(super) fn from_valid(bytes: Box<[u8]>) -> Listpack {
+        Listpack(bytes)
+    }
+
     /// All bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// All bytes, to be kept.
+    pub(super) fn into_bytes(self) -> Box<[u8]> {
+        self.0
     }
 
     /// Length of all bytes.
@@ -234,139 +402,88 @@ impl Listpack {
         self.0.len()
     }
 
+    /// The bytes, to be read.
+    #[inline]
+    pub fn view(&self) -> View<'_> {
+        View(&self.0)
+    }
+
     /// Number of elements.
     #[inline]
     pub fn len(&self) -> usize {
-        match self.stored_count() {
-            UNCOUNTED => self.iter().count(),
-            count => count,
-        }
+        self.view().len()
     }
 
     /// Whether there is no element.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.0.len() == Self::EMPTY_LEN
-    }
-
-    #[inline]
-    fn stored_count(&self) -> usize {
-        usize::from(u16::from_le_bytes([self.0[4], self.0[5]]))
+        self.view().is_empty()
     }
 
     /// Where the next element would be appended.
     #[inline]
     pub fn end(&self) -> At {
-        self.0.len() - 1
+        self.view().end()
     }
 
     /// The first element.
     #[inline]
     pub fn first(&self) -> Option<At> {
-        (!self.is_empty()).then_some(HEADER)
+        self.view().first()
     }
 
     /// The last element.
     #[inline]
     pub fn last(&self) -> Option<At> {
-        self.prev(self.end())
-    }
-
-    #[inline]
-    fn element(&self, at: At) -> (Str<'_>, usize) {
-        let (element, content) = decode(&self.0[at..]).expect("a listpack is well-formed");
-        (element, content + back_len_size(content))
+        self.view().last()
     }
 
     /// The element behind one.
     #[inline]
     pub fn next(&self, at: At) -> Option<At> {
-        Some(at + self.element(at).1).filter(|&next| next < self.end())
+        self.view().next(at)
     }
 
     /// The element before one, or before the end.
     #[inline]
     pub fn prev(&self, at: At) -> Option<At> {
-        (at > HEADER).then(|| {
-            let (content, size) = back_len(&self.0, at).expect("a listpack is well-formed");
-            at - content - size
-        })
+        self.view().prev(at)
     }
 
     /// An element.
     #[inline]
     pub fn get(&self, at: At) -> Str<'_> {
-        self.element(at).0
+        self.view().get(at)
     }
 
     /// The element with this index; negative ones count from the end.
+    #[inline]
     pub fn seek(&self, index: isize) -> Option<At> {
-        let distance = index.unsigned_abs();
-        let count = self.stored_count();
-        // From the nearer end.
-        if index >= 0 && count != UNCOUNTED && distance < count && distance > count / 2 {
-            return self.seek(distance as isize - count as isize);
-        }
-        if index >= 0 {
-            let mut at = self.first()?;
-            for _ in 0..distance {
-                at = self.next(at)?;
-            }
-            return Some(at);
-        }
-        let mut at = self.last()?;
-        for _ in 1..distance {
-            at = self.prev(at)?;
-        }
-        Some(at)
+        self.view().seek(index)
     }
 
     /// All elements.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = Str<'_>> + Clone {
-        self.iter_from(HEADER)
+        self.view().iter()
     }
 
     /// The elements from one on.
     #[inline]
     pub fn iter_from(&self, at: At) -> impl Iterator<Item = Str<'_>> + Clone {
-        let mut at = at;
-        std::iter::from_fn(move || {
-            (at < self.end()).then(|| {
-                let (element, len) = self.element(at);
-                at += len;
-                element
-            })
-        })
+        self.view().iter_from(at)
     }
 
     /// The elements before a place, the nearest first.
     #[inline]
     pub fn iter_back(&self, before: At) -> impl Iterator<Item = Str<'_>> + Clone {
-        let mut at = before;
-        std::iter::from_fn(move || {
-            at = self.prev(at)?;
-            Some(self.get(at))
-        })
+        self.view().iter_back(before)
     }
 
     /// The first element equal to `wanted` from `from` on, looking at one element and passing over the next `skip`.
+    #[inline]
     pub fn find(&self, wanted: &[u8], from: At, skip: usize) -> Option<At> {
-        let wanted = Str::classify(wanted);
-        let (mut at, mut passed) = (from, skip);
-        while at < self.end() {
-            let (element, len) = self.element(at);
-            if passed == skip {
-                if element == wanted {
-                    return Some(at);
-                }
-                passed = 0;
-            } else {
-                passed += 1;
-            }
-            at += len;
-        }
-        None
+        self.view().find(wanted, from, skip)
     }
 
     /// Bytes that an element takes.
@@ -400,7 +517,7 @@ impl Listpack {
     /// Puts another element in the place of one, which begins where the old one began.
     #[inline]
     pub fn replace(&mut self, at: At, element: Str<'_>) {
-        let len = self.element(at).1;
+        let len = self.view().element(at).1;
         self.splice(at, len, 1, &[element]);
     }
 
@@ -408,7 +525,7 @@ impl Listpack {
     pub fn remove(&mut self, at: At, count: usize) {
         let (mut to, mut removed) = (at, 0);
         while removed < count && to < self.end() {
-            to += self.element(to).1;
+            to += self.view().element(to).1;
             removed += 1;
         }
         self.splice(at, to - at, removed, &[]);
@@ -416,7 +533,7 @@ impl Listpack {
 
     /// Replaces the `removed` elements that take the `gone` bytes from `at` on.
     fn splice(&mut self, at: At, gone: usize, removed: usize, elements: &[Str<'_>]) {
-        let count = self.stored_count();
+        let count = self.view().stored_count();
         let encoded: smallvec::SmallVec<[Encoded<'_>; 4]> =
             elements.iter().map(|&element| Encoded::new(element)).collect();
         let added: usize = encoded.iter().map(Encoded::len).sum();
@@ -557,9 +674,9 @@ mod tests {
         let mut pack = Listpack::new();
         let many = vec![Str::Int(1); 70_000];
         pack.extend(&many);
-        assert_eq!((pack.len(), pack.stored_count()), (70_000, UNCOUNTED));
+        assert_eq!((pack.len(), pack.view().stored_count()), (70_000, UNCOUNTED));
         pack.remove(HEADER, 10_000);
-        assert_eq!((pack.len(), pack.stored_count()), (60_000, 60_000));
+        assert_eq!((pack.len(), pack.view().stored_count()), (60_000, 60_000));
     }
 
     /// Worked out by hand from the format.

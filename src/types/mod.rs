@@ -7,10 +7,12 @@ pub mod hyperloglog;
 pub mod intset;
 pub mod lcs;
 pub mod listpack;
+pub mod quicklist;
 pub mod ranked;
 pub mod str;
 pub mod stream;
 
 pub use intset::Intset;
 pub use listpack::Listpack;
+pub use quicklist::List;
 pub use str::Str;

@@ -14,6 +14,7 @@
 
 mod hashes;
 mod hyperloglog;
+mod lists;
 mod sets;
 mod sorted_sets;
 mod streams;
@@ -95,6 +96,7 @@ const FAMILIES: &[(usize, fn(&mut Commands) -> Drawn)] = &[
     (12, |commands| (commands.string_command(), Comparison::Exact)),
     (8, |commands| (commands.bitmap_command(), Comparison::Exact)),
     (15, Commands::key_command),
+    (15, |commands| (commands.list_command(), Comparison::Exact)),
     (15, Commands::hash_command),
     (15, Commands::set_command),
     (20, Commands::sorted_set_command),

@@ -9,7 +9,7 @@ use crate::shard::Str;
 
 /// Answers with a string, or null.
 #[inline]
-pub(super) fn reply_value(reply: &mut Reply<'_>, value: Option<Str<'_>>) {
+pub(in crate::execute) fn reply_value(reply: &mut Reply<'_>, value: Option<Str<'_>>) {
     match value {
         Some(Str::Bytes(bytes)) => reply.bulk(bytes),
         Some(Str::Int(number)) => reply.bulk_int(number),

@@ -15,6 +15,7 @@ mod set;
 pub(super) mod testing;
 
 pub use counters::{decr, decrby, incr, incrby, incrbyfloat};
+pub(super) use get::reply_value;
 pub use get::{get, getdel, getex};
 pub use lcs::lcs;
 pub use many::{mget, mset, msetnx};

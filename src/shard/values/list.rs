@@ -1,32 +1,44 @@
-//! A list.
+//! Lists as values of keys.
 
 use super::{Typed, typed};
-use crate::shard::Budget;
 use crate::shard::item::Encoding;
-use crate::types::Listpack;
+use crate::shard::{Budget, Settings};
+use crate::types::quicklist::{Limits, List};
 
-/// A list.
-#[derive(Debug, Clone, Default)]
-pub struct List {
-    pack: Listpack,
+/// Bytes that take about as long to free as a small block, because they go back to the kernel.
+const BYTES_PER_STEP: usize = 64 << 10;
+
+impl Settings {
+    /// What bounds the listpacks of lists.
+    #[inline]
+    pub fn list_limits(&self) -> Limits {
+        Limits { fill: self.list_max_listpack_size, plain_from: self.list_packed_threshold }
+    }
 }
 
 impl Typed for List {
     typed!(List);
 
     fn encoding(&self) -> Encoding {
-        Encoding::Quicklist
+        if self.is_listpack() { Encoding::Listpack } else { Encoding::Quicklist }
     }
 
+    #[inline]
     fn len(&self) -> usize {
-        self.pack.len()
+        List::len(self)
     }
 
     fn heap_bytes(&self) -> usize {
-        self.pack.byte_len()
+        List::heap_bytes(self)
     }
 
-    fn drop_some(&mut self, _budget: &mut Budget) -> bool {
-        true
+    fn drop_some(&mut self, budget: &mut Budget) -> bool {
+        while !budget.is_spent() {
+            match self.drop_node() {
+                Some(bytes) => budget.spend(1 + bytes / BYTES_PER_STEP),
+                None => return true,
+            }
+        }
+        false
     }
 }

@@ -10,10 +10,11 @@ mod zset;
 
 pub use fields::Fields;
 pub use hash::Hash;
-pub use list::List;
 pub use set::{Set, SetRules};
 pub use stream::Stream;
 pub use zset::{ScanScore, Zset, ZsetIter, ZsetRules};
+
+pub use crate::types::List;
 
 use super::Budget;
 use super::item::{Encoding, Kind};
