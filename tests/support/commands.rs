@@ -162,6 +162,8 @@ impl Commands {
         let first = match words[0].as_str() {
             // What would be drawn at random in another form changes the content.
             "SPOP" => words.len(),
+            // Redis cuts its index to 32 bits.
+            "LSET" => words.len(),
             "HSCAN" | "SSCAN" | "ZSCAN" => 3,
             "SCAN" => 2,
             _ => 1,

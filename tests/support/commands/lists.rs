@@ -132,7 +132,7 @@ impl Commands {
                 let place = self.pick(&["BEFORE", "AFTER", "before", "BESIDE"]).into();
                 words(["LINSERT"], [key, place, self.element(), self.element()])
             }
-            3..6 => words(["LSET"], [key, self.position(), self.element()]),
+            3..6 => words(["LSET"], [key, self.rng.between(-12, 12).to_string(), self.element()]),
             6..8 => words(["LREM"], [key, self.position(), self.element()]),
             _ if self.rng.chance(50) => words(["LTRIM"], [key, "1".into(), "-2".into()]),
             _ => words(["LTRIM"], [key, self.position(), self.position()]),

@@ -14,8 +14,12 @@ pub(super) fn differs_in_7_0(words: &[String]) -> bool {
         }
         // Which of several errors is told.
         "XSETID" => true,
-        // The form that results of sorted set operations take.
-        "OBJECT" => words[1..].iter().any(|word| word.contains('z')),
+        // The form that results of sorted set operations take; and short lists have one of their own since 7.2.
+        "OBJECT" => {
+            ["z", "list", "queue"].iter().any(|part| words[1..].iter().any(|word| word.contains(part)))
+        }
+        // The least integer has no absolute value.
+        "LREM" | "LPOS" => has("-9223372036854775808"),
         // Arguments are checked before the key is looked at since 7.2.
         "BITCOUNT" => !is_range(&upper[2.min(upper.len())..], false),
         "BITPOS" => words.len() < 3 || !["0", "1"].contains(&&*words[2]) || !is_range(&upper[3..], true),
