@@ -22,6 +22,7 @@ pub mod route;
 pub mod txn;
 
 pub mod execute;
+pub mod rdb;
 pub mod shard;
 pub mod types;
 

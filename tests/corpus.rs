@@ -1,25 +1,97 @@
-//! Replays the fuzzer's corpus, so that what was once found stays found without a fuzzer or a nightly compiler.
+//! Replays the fuzzers' corpora, so that what was once found stays found without a fuzzer or a nightly compiler.
+
+mod support;
 
 use std::fs;
 use std::path::Path;
 
+use support::rng::Rng;
+
 #[path = "../fuzz/oracle.rs"]
 mod oracle;
+#[path = "../fuzz/restore_oracle.rs"]
+mod restore_oracle;
+
+/// The names and contents of a corpus, in the order of the names.
+fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let entries = fs::read_dir(folder).expect("a folder of cases");
+    let mut cases: Vec<_> = entries
+        .map(|entry| {
+            let entry = entry.expect("a folder entry");
+            let name = entry.file_name().to_string_lossy().into_owned();
+            (name, fs::read(entry.path()).expect("a readable case"))
+        })
+        .collect();
+    cases.sort();
+    cases
+}
 
 #[test]
 fn the_request_parser_passes_its_corpus() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/request");
-    let mut cases = 0;
-    for entry in fs::read_dir(folder).expect("a folder of cases") {
-        let path = entry.expect("a folder entry").path();
-        println!("{}", path.display()); // shown if the case fails
-        let case = fs::read(&path).expect("a readable case");
+    let cases = corpus("request");
+    assert!(cases.len() >= 20, "only {} cases", cases.len());
+    for (name, case) in cases {
+        println!("{name}"); // shown if the case fails
         oracle::check_request(&case);
         // The same stream under other limits.
         for limits in 0..4 {
             oracle::check_request(&[&[limits], &case[1..]].concat());
         }
-        cases += 1;
     }
-    assert!(cases >= 20, "only {cases} cases");
+}
+
+#[test]
+fn every_type_of_value_is_restored() {
+    let cases = corpus("restore");
+    let mut types: Vec<u8> = cases.iter().map(|(_, case)| case[1]).collect();
+    types.sort_unstable();
+    types.dedup();
+    let all = (0..=25).filter(|kind| ![6, 7, 8].contains(kind));
+    assert!(types.into_iter().eq(all), "a type has no case");
+    for (name, case) in cases {
+        for limits in 0..4 {
+            let restored = restore_oracle::check_restore(&[&[limits], &case[1..]].concat());
+            assert!(restored, "{name} is refused");
+        }
+    }
+}
+
+/// Bytes changed, cut off and repeated at random. The seed is fixed: what fails here fails everywhere.
+#[test]
+fn damaged_values_are_refused_or_sound() {
+    const VARIANTS: usize = 3000;
+    let mut rng = Rng::new(7);
+    for (name, case) in corpus("restore") {
+        let mut refused = 0;
+        for _ in 0..VARIANTS {
+            let damaged = damage(&case, &mut rng);
+            println!("{name}: {damaged:?}"); // shown if the case fails
+            refused += usize::from(!restore_oracle::check_restore(&damaged));
+        }
+        assert!(refused > 0, "{name}: no damage was noticed");
+    }
+}
+
+/// Bytes that mean something in the format.
+const EDGES: [u8; 12] = [0, 1, 0x3f, 0x40, 0x7f, 0x80, 0x81, 0xc0, 0xc3, 0xf0, 0xfe, 0xff];
+
+fn damage(case: &[u8], rng: &mut Rng) -> Vec<u8> {
+    let mut damaged = case.to_vec();
+    for _ in 0..1 + rng.below(3) {
+        let at = rng.below(damaged.len());
+        match rng.below(10) {
+            0 => damaged.truncate(at.max(2)),
+            1 => {
+                let end = at + rng.below(damaged.len() - at);
+                let piece = damaged[at..end].to_vec();
+                damaged.splice(at..at, piece);
+            }
+            2 => damaged[at] = EDGES[rng.below(EDGES.len())],
+            3..6 => damaged[at] = damaged[at].wrapping_add(1),
+            _ => damaged[at] ^= 1 << rng.below(8),
+        }
+    }
+    damaged[0] = rng.below(4) as u8;
+    damaged
 }

@@ -38,8 +38,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Values. What a client got wrong in an argument for one of them is an error with Redis' text.
     ("types", &["protocol::Error", "base"]),
     ("shard", &["types", "base"]),
+    // Values in the form of files and dumps.
+    ("rdb", &["shard", "types", "base"]),
     // Handlers on keys: arguments, one shard, a reply.
-    ("execute", &["shard", "types", "protocol", "base"]),
+    ("execute", &["rdb", "shard", "types", "protocol", "base"]),
     // What a command is; which ones there are is read from the table (see UPWARD).
     ("command", &["protocol", "base"]),
     // The only place that names handlers.

@@ -3,22 +3,18 @@
 
 use std::time::Duration;
 
-use sha1::{Digest, Sha1};
-
 use crate::admin::{Cx, Flow};
 use crate::base::number::{parse_f64, parse_i64, parse_memory};
 use crate::command::help::{help, subcommand_error};
 use crate::config::rewrite::Extent;
 use crate::core::state::CoreState;
+use crate::execute::digest::{DIGEST_BYTES, Digest};
 use crate::execute::{self, Exec, keys};
 use crate::protocol::Error;
 use crate::protocol::resp::{Reply, Resp};
 use crate::route::message::{Answer, OwnedArgs, Query};
 use crate::shard::{Item, Slot, Str};
 use crate::shared::lock;
-
-/// Bytes of a digest.
-const DIGEST_BYTES: usize = 20;
 
 /// `DEBUG subcommand [arg ...]`
 ///
@@ -34,7 +30,9 @@ pub fn debug(cx: &mut Cx<'_>) -> Result<Flow, Error> {
             args.get(4).map(|size| positive(size)).transpose()?;
             return on_all(cx, ok);
         }
-        (b"object" | b"sdslen", 3) => return on_all(cx, answer_of_owner),
+        (b"object" | b"sdslen" | b"listpack" | b"quicklist", 3)
+        | (b"quicklist", 4)
+        | (b"htstats-key", 3..) => return on_all(cx, answer_of_owner),
         (b"digest", 2) => return on_all(cx, whole_digest),
         (b"digest-value", 2..) => return on_all(cx, value_digests),
         (b"htstats", 3..) => {
@@ -137,11 +135,17 @@ pub(super) fn on_core(core: &mut CoreState, db: usize, args: &[&[u8]]) -> Result
         b"populate" => populate(core, db, args),
         b"object" => return run(core, db, args, keys::debug_object),
         b"sdslen" => return run(core, db, args, keys::debug_sdslen),
+        b"listpack" => return run(core, db, args, keys::debug_listpack),
+        b"quicklist" => return run(core, db, args, keys::debug_quicklist),
+        b"htstats-key" => return run(core, db, args, keys::debug_table),
         b"digest" => return Ok(digests_of_dbs(core)),
         b"digest-value" => {
             let digest = |key: &&[u8]| {
-                let item = core.shard.dbs[db].get(&core.shard.key(key));
-                item.map_or([0; DIGEST_BYTES], |item| value_digest([0; DIGEST_BYTES], item))
+                let mut digest = Digest::ZERO;
+                if let Some(item) = core.shard.dbs[db].get(&core.shard.key(key)) {
+                    digest.mix_value(item);
+                }
+                digest.0
             };
             return Ok(args[2..].iter().flat_map(digest).collect());
         }
@@ -190,44 +194,20 @@ fn table_stats(core: &CoreState, args: &[&[u8]]) -> String {
     )
 }
 
-/// Mixes a value's digest into one, as Redis does: two servers with the same data have the same digests.
-fn value_digest(mut digest: [u8; DIGEST_BYTES], item: &Item) -> [u8; DIGEST_BYTES] {
-    const STRING: u32 = 0;
-    mix(&mut digest, &STRING.to_be_bytes());
-    item.str().with_bytes(|value| mix(&mut digest, value));
-    if item.has_expiry() {
-        xor(&mut digest, &Sha1::digest(b"!!expire!!"));
-    }
-    digest
-}
-
 /// For each database, the exclusive or of the digests of this core's keys.
 fn digests_of_dbs(core: &CoreState) -> Vec<u8> {
     let mut digests = Vec::new();
     for db in &core.shard.dbs {
-        let mut all = [0; DIGEST_BYTES];
+        let mut all = Digest::ZERO;
         db.for_each(|item| {
-            let mut digest = [0; DIGEST_BYTES];
-            mix(&mut digest, item.key());
-            xor(&mut all, &Sha1::digest(value_digest(digest, item)));
+            let mut digest = Digest::ZERO;
+            digest.mix(item.key());
+            digest.mix_value(item);
+            all.add(&digest.0);
         });
-        digests.extend_from_slice(&all);
+        digests.extend_from_slice(&all.0);
     }
     digests
-}
-
-fn xor(digest: &mut [u8; DIGEST_BYTES], other: &[u8]) {
-    digest.iter_mut().zip(other).for_each(|(byte, other)| *byte ^= other);
-}
-
-/// Makes a digest depend on some bytes and on what was mixed in before.
-fn mix(digest: &mut [u8; DIGEST_BYTES], bytes: &[u8]) {
-    xor(digest, &Sha1::digest(bytes));
-    *digest = Sha1::digest(*digest).into();
-}
-
-fn hexadecimal(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn found(answer: Answer) -> Result<Vec<u8>, Error> {
@@ -255,30 +235,30 @@ fn text_of_all(cx: &mut Cx<'_>, answers: Vec<Answer>) -> Result<(), Error> {
 }
 
 /// The exclusive or of what the cores have found; a key is on one of them, and the others answer zeros.
-fn combined(answers: Vec<Answer>) -> Result<Vec<[u8; DIGEST_BYTES]>, Error> {
-    let mut sums: Vec<[u8; DIGEST_BYTES]> = Vec::new();
+fn combined(answers: Vec<Answer>) -> Result<Vec<Digest>, Error> {
+    let mut sums: Vec<Digest> = Vec::new();
     for answer in answers {
         let digests = found(answer)?;
-        sums.resize(digests.len() / DIGEST_BYTES, [0; DIGEST_BYTES]);
-        sums.iter_mut().zip(digests.chunks(DIGEST_BYTES)).for_each(|(sum, digest)| xor(sum, digest));
+        sums.resize(digests.len() / DIGEST_BYTES, Digest::ZERO);
+        sums.iter_mut().zip(digests.chunks(DIGEST_BYTES)).for_each(|(sum, digest)| sum.xor(digest));
     }
     Ok(sums)
 }
 
 fn whole_digest(cx: &mut Cx<'_>, answers: Vec<Answer>) -> Result<(), Error> {
-    let mut digest = [0; DIGEST_BYTES];
-    for (db, keys) in combined(answers)?.iter().enumerate().filter(|(_, keys)| **keys != [0; DIGEST_BYTES]) {
-        mix(&mut digest, &(db as u32).to_be_bytes());
-        xor(&mut digest, keys);
+    let mut digest = Digest::ZERO;
+    for (db, keys) in combined(answers)?.iter().enumerate().filter(|(_, keys)| **keys != Digest::ZERO) {
+        digest.mix(&(db as u32).to_be_bytes());
+        digest.xor(&keys.0);
     }
-    cx.reply.status(&hexadecimal(&digest));
+    cx.reply.status(&digest.text());
     Ok(())
 }
 
 fn value_digests(cx: &mut Cx<'_>, answers: Vec<Answer>) -> Result<(), Error> {
     let digests = combined(answers)?;
     cx.reply.array(digests.len());
-    digests.iter().for_each(|digest| cx.reply.status(&hexadecimal(digest)));
+    digests.iter().for_each(|digest| cx.reply.status(&digest.text()));
     Ok(())
 }
 

@@ -23,9 +23,14 @@ const LONG_REPEAT: usize = 7;
 /// One compressed byte stands for less than this many bytes: three bytes repeat at most 264.
 const EXPANSION_MAX: usize = REPEAT_MAX / REPEAT_MIN;
 
-const TABLE_BITS: u32 = 14;
+const TABLE_BITS: u32 = 16;
 
-/// Compresses. It remembers where it saw which three bytes, in a table that it keeps from one call to the next.
+/// Bytes that liblzf wants to be free before it writes a repetition, and at the end.
+const SPARE_FOR_REPEAT: usize = 4;
+const SPARE_AT_END: usize = 3;
+
+/// Compresses. It remembers where it saw which three bytes, in a table that it keeps from one call to the next. The hash
+/// and the choices are those of liblzf, so that what comes out is what Redis writes.
 #[derive(Debug, Clone, Default)]
 pub struct Compressor {
     /// By the hash of three bytes, where they stood last; allocated when first used. A place is counted from the first
@@ -36,21 +41,22 @@ pub struct Compressor {
 }
 
 impl Compressor {
-    /// Appends `input`, compressed to at most `max_bytes`, to `out`. If it does not fit, returns false and leaves `out` as
-    /// it was.
+    /// Appends `input`, compressed to at most `max_bytes`, to `out`. If it does not fit, with the few bytes to spare that
+    /// liblzf wants at any time, returns false and leaves `out` as it was.
     pub fn compress(&mut self, input: &[u8], max_bytes: usize, out: &mut Vec<u8>) -> bool {
         if !self.begin(input.len()) {
             return false;
         }
         let start = out.len();
-        let (mut at, mut copied) = (0, 0);
-        while at + REPEAT_MIN <= input.len() && out.len() - start <= max_bytes {
+        let (mut at, mut copied, mut fits) = (0, 0, true);
+        while fits && at + REPEAT_MIN <= input.len() {
             let Some(earlier) = self.swap_place(input, at) else {
                 at += 1;
                 continue;
             };
             let len = common_len(input, earlier, at);
             push_literals(&input[copied..at], out);
+            fits = out.len() - start + SPARE_FOR_REPEAT < max_bytes;
             push_repeat(at - earlier, len, out);
             at += len;
             copied = at;
@@ -61,9 +67,11 @@ impl Compressor {
                 }
             }
         }
+        // The code of the next literals counts, even if there are none.
+        let pending = at - copied;
+        fits &= out.len() - start + pending + pending / LITERAL_MAX + 1 + SPARE_AT_END <= max_bytes;
         push_literals(&input[copied..], out);
         self.base += input.len() as u32;
-        let fits = out.len() - start <= max_bytes;
         if !fits {
             out.truncate(start);
         }
@@ -84,16 +92,19 @@ impl Compressor {
     fn swap_place(&mut self, input: &[u8], at: usize) -> Option<usize> {
         let bytes = &input[at..at + REPEAT_MIN];
         let word = u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]);
-        let slot = word.wrapping_mul(0x9e37_79b1) >> (u32::BITS - TABLE_BITS);
+        let slot = (word >> (24 - TABLE_BITS)).wrapping_sub(word.wrapping_mul(5)) & ((1 << TABLE_BITS) - 1);
         let place = std::mem::replace(&mut self.seen[slot as usize], self.base + at as u32);
         let earlier = place.checked_sub(self.base)? as usize;
-        (at - earlier <= DISTANCE_MAX && input[earlier..].starts_with(bytes)).then_some(earlier)
+        let in_reach = earlier > 0 && at - earlier <= DISTANCE_MAX;
+        (in_reach && input[earlier..].starts_with(bytes)).then_some(earlier)
     }
 }
 
-/// How many bytes from `earlier` and from `at` on are the same, of those that one code can repeat.
+/// How many bytes from `earlier` and from `at` on, of which three are known to be, are the same, of those that one code can
+/// repeat. The last two bytes of the input are left out if there are others.
 fn common_len(input: &[u8], earlier: usize, at: usize) -> usize {
-    let pairs = input[earlier..].iter().zip(&input[at..]).take(REPEAT_MAX);
+    let most = (input.len() - at - 2).clamp(REPEAT_MIN, REPEAT_MAX);
+    let pairs = input[earlier..].iter().zip(&input[at..]).take(most);
     pairs.take_while(|(a, b)| a == b).count()
 }
 
@@ -168,11 +179,10 @@ mod tests {
     fn codes_are_those_of_the_format() {
         assert_eq!(compressed(b"").unwrap(), b"");
         assert_eq!(compressed(b"abc").unwrap(), b"\x02abc");
-        assert_eq!(compressed(b"abcabc").unwrap(), b"\x02abc\x20\x02");
-        assert_eq!(compressed(&[b'a'; 10]).unwrap(), b"\0a\xe0\0\0");
-        assert_eq!(compressed(&[b'a'; 265]).unwrap(), b"\0a\xe0\xff\0");
+        assert_eq!(compressed(b"-abcabc").unwrap(), b"\x03-abc\x20\x02");
         // What Redis 7.4 writes for 100 times x.
-        assert_eq!(decompress(b"\x01xx\xe0W\0\x01xx", 100).unwrap(), [b'x'; 100]);
+        assert_eq!(compressed(&[b'x'; 100]).unwrap(), b"\x01xx\xe0W\0\x01xx");
+        assert_eq!(compressed(&[b'x'; 268]).unwrap(), b"\x01xx\xe0\xff\0\x01xx");
     }
 
     #[test]
@@ -181,7 +191,7 @@ mod tests {
         let mut compressor = Compressor::default();
         assert!(!compressor.compress(b"incompressible", 14, &mut out));
         assert_eq!(out, b"before");
-        assert!(compressor.compress(&[0; 1000], 14, &mut out));
+        assert!(compressor.compress(&[0; 1000], 24, &mut out));
         assert_eq!(decompress(&out[6..], 1000).unwrap(), [0; 1000]);
     }
 
@@ -205,10 +215,10 @@ mod tests {
     fn the_places_start_again_before_they_overflow() {
         let mut compressor = Compressor { seen: Vec::new(), base: 0 };
         let mut out = Vec::new();
-        assert!(compressor.compress(b"abcabcabcabc", 9, &mut out));
+        assert!(compressor.compress(b"abcabcabcabc", 12, &mut out));
         compressor.base = u32::MAX - 5;
         out.clear();
-        assert!(compressor.compress(b"abcabcabcabc", 9, &mut out));
+        assert!(compressor.compress(b"abcabcabcabc", 12, &mut out));
         assert_eq!((decompress(&out, 12).unwrap(), compressor.base), (b"abcabcabcabc".to_vec(), 13));
     }
 

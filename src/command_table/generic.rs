@@ -1,7 +1,7 @@
 //! The commands on keys, whatever their values' type.
 
 use super::words::*;
-use crate::execute::{keys, sort};
+use crate::execute::{dump, keys, sort};
 
 const SORTED: KeySpec = KeySpec::at(1, &[RO, ACCESS]);
 const BY_PATTERN: KeySpec = KeySpec::unknown(&[RO, ACCESS])
@@ -43,6 +43,23 @@ pub(super) static ROWS: &[Entry] = &[
             .tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
     )
     .keys(keys::del),
+    Entry::new(
+        Spec::new("dump", 2, Group::Generic)
+            .flags(&[READONLY])
+            .categories(Categories::KEYSPACE)
+            .keys(KEY_READ)
+            .spread(Keys)
+            .docs(
+                "Serializes a key's value.",
+                "2.6.0",
+                "O(1) to access the key and additional O(N*M) to serialize it, where N is the number \
+                 of Redis objects composing the value and M their average size. For small string \
+                 values the time complexity is thus O(1)+O(1*M) where M is small, so simply O(1).",
+            )
+            .syntax("key")
+            .tips(&["nondeterministic_output"]),
+    )
+    .keys(dump::dump),
     Entry::new(
         Spec::new("exists", -2, Group::Generic)
             .flags(&[READONLY, FAST])
@@ -210,6 +227,33 @@ pub(super) static ROWS: &[Entry] = &[
             )]),
     )
     .keys(keys::renamenx),
+    Entry::new(
+        Spec::new("restore", -4, Group::Generic)
+            .flags(&[WRITE, DENYOOM])
+            .categories(Categories::KEYSPACE)
+            .categories(Categories::DANGEROUS)
+            .keys(KEY_OVERWRITE)
+            .spread(Keys)
+            .docs(
+                "Creates a key from a serialized value.",
+                "2.6.0",
+                "O(1) to create the new key and additional O(N*M) to reconstruct the serialized \
+                 value, where N is the number of Redis objects composing the value and M their \
+                 average size. For small string values the time complexity is thus O(1)+O(1*M) where \
+                 M is small, so simply O(1). However for sorted set values the complexity is \
+                 O(N*M*log(N)) because inserting values into sorted sets is O(log(N)).",
+            )
+            .syntax(
+                "key ttl/integer serialized-value [REPLACE]@3.0.0 [ABSTTL]@5.0.0 \
+                 [IDLETIME seconds/integer]@5.0.0 [FREQ frequency/integer]@5.0.0",
+            )
+            .history(&[
+                ("3.0.0", "Added the `REPLACE` modifier."),
+                ("5.0.0", "Added the `ABSTTL` modifier."),
+                ("5.0.0", "Added the `IDLETIME` and `FREQ` options."),
+            ]),
+    )
+    .keys(dump::restore),
     Entry::new(
         Spec::new("scan", -2, Group::Generic)
             .flags(&[READONLY, TOUCHES_ARBITRARY_KEYS])

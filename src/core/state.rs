@@ -305,6 +305,7 @@ impl CoreState {
                 zset_max_listpack_entries: config.zset_max_listpack_entries as usize,
                 zset_max_listpack_value: config.zset_max_listpack_value_bytes as usize,
                 list_max_listpack_size: config.list_max_listpack_size,
+                list_compress_depth: config.list_compress_depth,
                 // No parameter: DEBUG sets it.
                 list_packed_threshold: shard.settings.list_packed_threshold,
                 stream_node_max_bytes: config.stream_node_max_bytes as usize,

@@ -16,7 +16,8 @@ pub(super) use expire::{Condition, Since, Unit};
 pub use expire::{expire, expireat, expiretime, persist, pexpire, pexpireat, pexpiretime, pttl, ttl};
 pub use flush::{flushall, flushdb, swapdb};
 pub use object::{
-    debug_object, debug_sdslen, memory_usage, object_encoding, object_freq, object_idletime, object_refcount,
+    debug_listpack, debug_object, debug_quicklist, debug_sdslen, debug_table, memory_usage, object_encoding,
+    object_freq, object_idletime, object_refcount,
 };
 pub use rename::{copy, move_, rename, renamenx};
 pub use scan::{keys, randomkey, scan, scan_cursor};

@@ -3,6 +3,8 @@
 
 mod arguments;
 pub mod bitmaps;
+pub mod digest;
+pub mod dump;
 pub mod geo;
 pub mod hashes;
 pub mod hyperloglog;

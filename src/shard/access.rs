@@ -25,7 +25,7 @@ impl Lfu {
 
     /// The clock of a new item.
     pub fn first_access(now_ms: i64) -> u32 {
-        clock(now_ms, Lfu::START)
+        Lfu::clock(now_ms, Lfu::START)
     }
 
     /// The counter of a clock after its decay.
@@ -44,16 +44,17 @@ impl Lfu {
         let above_start = u64::from(counter.saturating_sub(Lfu::START));
         let odds = above_start * u64::from(self.log_factor) + 1;
         let grows = rng.below(odds as usize) == 0;
-        self::clock(now_ms, counter.saturating_add(u8::from(grows)))
+        Lfu::clock(now_ms, counter.saturating_add(u8::from(grows)))
+    }
+
+    /// The clock with this counter, set now.
+    pub fn clock(now_ms: i64, counter: u8) -> u32 {
+        minutes(now_ms) << COUNTER_BITS | u32::from(counter)
     }
 }
 
 fn minutes(now_ms: i64) -> u32 {
     (now_ms / 60_000) as u32 & MINUTES
-}
-
-fn clock(now_ms: i64, counter: u8) -> u32 {
-    minutes(now_ms) << COUNTER_BITS | u32::from(counter)
 }
 
 #[cfg(test)]

@@ -104,6 +104,8 @@ pub struct Settings {
     pub list_max_listpack_size: i32,
     /// Bytes from which on an element of a quicklist has a node by itself, 0 for what follows from the size of nodes.
     pub list_packed_threshold: usize,
+    /// Nodes at either end of a list that Redis would not compress, 0 if it compresses none; nothing is compressed here.
+    pub list_compress_depth: u32,
     /// Bytes of a stream's node, 0 for no bound.
     pub stream_node_max_bytes: usize,
     /// Entries of a stream's node, 0 for no bound.
@@ -126,6 +128,7 @@ impl Default for Settings {
             zset_max_listpack_value: 64,
             list_max_listpack_size: -2,
             list_packed_threshold: 0,
+            list_compress_depth: 0,
             stream_node_max_bytes: 4096,
             stream_node_max_entries: 100,
             hll_sparse_max_bytes: 3000,
@@ -205,6 +208,11 @@ impl Shard {
     #[inline]
     pub fn lru_clock(&self) -> u32 {
         (self.now_ms / 1000) as u32 & 0xff_ffff
+    }
+
+    /// That clock so many seconds ago.
+    pub fn lru_clock_before(&self, seconds: i64) -> u32 {
+        (self.now_ms / 1000).wrapping_sub(seconds) as u32 & 0xff_ffff
     }
 
     /// The access clock of an item that is used for the first time.

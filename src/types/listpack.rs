@@ -486,6 +486,17 @@ impl Listpack {
         self.view().find(wanted, from, skip)
     }
 
+    /// Whether no two of the elements at 0, `stride`, twice that and so on are equal.
+    pub fn is_unique(&self, stride: usize) -> bool {
+        let key = |element| match element {
+            Str::Int(number) => (Some(number), &b""[..]),
+            Str::Bytes(bytes) => (None, bytes),
+        };
+        let mut keys: Vec<_> = self.iter().step_by(stride).map(key).collect();
+        keys.sort_unstable();
+        keys.windows(2).all(|pair| pair[0] != pair[1])
+    }
+
     /// Bytes that an element takes.
     #[inline]
     pub fn encoded_len(element: Str<'_>) -> usize {

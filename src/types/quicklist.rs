@@ -83,6 +83,15 @@ pub enum Part<'a> {
     Plain(&'a [u8]),
 }
 
+impl<'a> Part<'a> {
+    /// The bytes of either.
+    pub fn bytes(self) -> &'a [u8] {
+        match self {
+            Part::Packed(bytes) | Part::Plain(bytes) => bytes,
+        }
+    }
+}
+
 /// A part that a list is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OwnedPart {

@@ -4,7 +4,12 @@
 use crate::execute::Exec;
 use crate::execute::arguments::integer;
 use crate::protocol::Error;
-use crate::shard::{Encoding, Item, Kind, Str};
+use crate::rdb::{Count, Writer, encode};
+use crate::shard::values::hash::Stored;
+use crate::shard::values::{Set, Value};
+use crate::shard::{Encoding, Item, Kind, Settings, Str};
+use crate::types::Listpack;
+use crate::types::quicklist::Part;
 
 /// Integers below this are one shared object each in Redis.
 const SHARED_INTEGERS: i64 = 10_000;
@@ -83,14 +88,85 @@ pub fn memory_usage(cx: &mut Exec<'_>) -> Result<(), Error> {
 pub fn debug_object(cx: &mut Exec<'_>) -> Result<(), Error> {
     let item = cx.shard.dbs[cx.db].get(&cx.key(2)).ok_or(Error::NoSuchKey)?;
     cx.reply.status(&format!(
-        "Value at:{:p} refcount:{} encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
+        "Value at:{:p} refcount:{} encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}{}",
         item.key().as_ptr(),
         references(item),
         item.encoding().name(),
         serialized_len(item),
         item.lru(),
         cx.shard.idle_seconds(item),
+        about_nodes(item, &cx.shard.settings),
     ));
+    Ok(())
+}
+
+/// What `DEBUG OBJECT` says about a list of several nodes.
+fn about_nodes(item: &Item, settings: &Settings) -> String {
+    let Some(Value::List(list)) = item.value().filter(|_| item.encoding() == Encoding::Quicklist) else {
+        return String::new();
+    };
+    let nodes = list.parts().count();
+    let bytes: usize = list.parts().map(|part| part.bytes().len()).sum();
+    format!(
+        " ql_nodes:{nodes} ql_avg_node:{:.2} ql_listpack_max:{} ql_compressed:{} ql_uncompressed_size:{bytes}",
+        list.len() as f64 / nodes as f64,
+        settings.list_max_listpack_size,
+        u8::from(settings.list_compress_depth > 0),
+    )
+}
+
+/// `DEBUG LISTPACK key`: prints its listpack.
+pub fn debug_listpack(cx: &mut Exec<'_>) -> Result<(), Error> {
+    let item = cx.shard.lookup_about(cx.db, &cx.key(2)).ok_or(Error::NoSuchKey)?;
+    let pack = match item.value() {
+        Some(Value::List(list)) => list.parts().next().filter(|_| list.is_listpack()).map(Part::bytes),
+        Some(Value::Set(Set::Listpack(pack))) => Some(pack.as_bytes()),
+        Some(Value::Zset(zset)) => zset.listpack().map(Listpack::as_bytes),
+        Some(Value::Hash(hash)) => match hash.stored() {
+            Stored::Pairs(pack) | Stored::Triples(pack) => Some(pack.as_bytes()),
+            Stored::Table => None,
+        },
+        _ => None,
+    };
+    println!(
+        "{:?}",
+        pack.ok_or(Error::text("ERR Not a listpack encoded object."))?.escape_ascii().to_string()
+    );
+    cx.reply.status("Listpack structure printed on stdout");
+    Ok(())
+}
+
+/// `DEBUG QUICKLIST key [0 | 1]`: prints its nodes.
+pub fn debug_quicklist(cx: &mut Exec<'_>) -> Result<(), Error> {
+    let item = cx.shard.lookup_about(cx.db, &cx.key(2)).ok_or(Error::NoSuchKey)?;
+    let Some(Value::List(list)) = item.value().filter(|_| item.encoding() == Encoding::Quicklist) else {
+        return Err(Error::text("ERR Not a quicklist encoded object."));
+    };
+    let with_elements = cx.args.get(3).is_some_and(|full| *full != b"0");
+    for part in list.parts() {
+        let (kind, bytes) = match part {
+            Part::Plain(bytes) => ("element", bytes),
+            Part::Packed(bytes) => ("listpack", bytes),
+        };
+        let content = if with_elements { bytes.escape_ascii().to_string() } else { String::new() };
+        println!("{kind} of {} bytes {content}", bytes.len());
+    }
+    cx.reply.status("Quicklist structure printed on stdout");
+    Ok(())
+}
+
+/// `DEBUG HTSTATS-KEY key [FULL]`: how large its hash table is. It is an open one, which grows and shrinks in one step.
+pub fn debug_table(cx: &mut Exec<'_>) -> Result<(), Error> {
+    let item = cx.shard.lookup_about(cx.db, &cx.key(2)).ok_or(Error::NoSuchKey)?;
+    let value = item.value().filter(|_| matches!(item.encoding(), Encoding::Hashtable | Encoding::Skiplist));
+    let value = value.ok_or(Error::text(
+        "ERR The value stored at the specified key is not represented using an hash table",
+    ))?;
+    let (len, bytes) = (value.len(), value.heap_bytes());
+    let stats = format!(
+        "Hash table 0 stats (main hash table):\n number of elements: {len}\n bytes with elements: {bytes}\n"
+    );
+    cx.reply.verbatim("txt", stats);
     Ok(())
 }
 
@@ -115,23 +191,9 @@ fn references(item: &Item) -> i64 {
     }
 }
 
-/// Bytes that a value takes in an RDB file without compression; for a collection, about as many.
+/// Bytes that a value takes in an RDB file.
 fn serialized_len(item: &Item) -> usize {
-    if let Some(value) = item.value() {
-        return value.heap_bytes();
-    }
-    match item.str() {
-        Str::Int(number) if i8::try_from(number).is_ok() => 2,
-        Str::Int(number) if i16::try_from(number).is_ok() => 3,
-        Str::Int(number) if i32::try_from(number).is_ok() => 5,
-        value => {
-            let len = value.len();
-            len + match len {
-                0..0x40 => 1,
-                0x40..0x4000 => 2,
-                0x4000..=0xffff_ffff => 5,
-                _ => 9,
-            }
-        }
-    }
+    let mut writer = Writer::new(Count::default(), true);
+    encode(item, &mut writer);
+    writer.into_output().0
 }

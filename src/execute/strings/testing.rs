@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::quote::split_args;
-use crate::execute::{Exec, Handler, bitmaps, hyperloglog};
+use crate::execute::{Exec, Handler, bitmaps, dump, hyperloglog};
 use crate::protocol::resp::{Reply, Resp};
 use crate::shard::Hasher;
 
@@ -62,7 +62,7 @@ impl Bench {
 }
 
 fn handler(name: &[u8]) -> Handler {
-    const HANDLERS: [(&str, Handler); 34] = [
+    const HANDLERS: [(&str, Handler); 36] = [
         ("append", append),
         ("bitcount", bitmaps::bitcount),
         ("bitfield", bitmaps::bitfield),
@@ -73,6 +73,7 @@ fn handler(name: &[u8]) -> Handler {
         ("decrby", decrby),
         ("get", get),
         ("getbit", bitmaps::getbit),
+        ("dump", dump::dump),
         ("getdel", getdel),
         ("getex", getex),
         ("getrange", getrange),
@@ -90,6 +91,7 @@ fn handler(name: &[u8]) -> Handler {
         ("pfmerge", hyperloglog::pfmerge),
         ("pfselftest", hyperloglog::pfselftest),
         ("psetex", psetex),
+        ("restore", dump::restore),
         ("set", set),
         ("setbit", bitmaps::setbit),
         ("setex", setex),

@@ -76,6 +76,17 @@ impl<'a> Entry<'a> {
 #[derive(Debug, Clone)]
 pub struct Hash(Form);
 
+/// How a hash is stored.
+#[derive(Debug, Clone, Copy)]
+pub enum Stored<'a> {
+    /// Fields and values by turns.
+    Pairs(&'a Listpack),
+    /// Fields, values and expiries by turns.
+    Triples(&'a Listpack),
+    /// A hash table.
+    Table,
+}
+
 #[derive(Debug, Clone)]
 enum Form {
     Pairs(Listpack),
@@ -97,6 +108,40 @@ impl Default for Hash {
 }
 
 impl Hash {
+    /// Of fields and values by turns, with numbers as numbers; `None` if a field occurs twice or lacks its value.
+    pub fn from_pairs(pack: Listpack) -> Option<Hash> {
+        (pack.len().is_multiple_of(2) && pack.is_unique(2)).then(|| Hash(Form::Pairs(pack)))
+    }
+
+    /// Of fields, values and expiries by turns, with numbers as numbers; `None` if a field occurs twice or lacks one of the
+    /// others, or if an expiry is not at least 0 and at most `max_ms`. The fields may have any order.
+    pub fn from_triples(pack: Listpack, max_ms: i64) -> Option<Hash> {
+        let mut elements: Vec<Str<'_>> = pack.iter().collect();
+        let (triples, []) = elements.as_chunks_mut::<3>() else { return None };
+        let in_range =
+            |triple: &[Str<'_>; 3]| matches!(triple[2], Str::Int(at) if (0..=max_ms).contains(&at));
+        if !triples.iter().all(in_range) || !pack.is_unique(3) {
+            return None;
+        }
+        let order = |triple: &[Str<'_>; 3]| expiry(triple[2]).unwrap_or(i64::MAX);
+        if !triples.is_sorted_by_key(order) {
+            triples.sort_by_key(order);
+            let mut sorted = Listpack::new();
+            sorted.extend(triples.as_flattened());
+            return Some(Hash(Form::Triples { pack: sorted, watched: false }));
+        }
+        Some(Hash(Form::Triples { pack, watched: false }))
+    }
+
+    /// How it is stored.
+    pub fn stored(&self) -> Stored<'_> {
+        match &self.0 {
+            Form::Pairs(pack) => Stored::Pairs(pack),
+            Form::Triples { pack, .. } => Stored::Triples(pack),
+            Form::Table(_) => Stored::Table,
+        }
+    }
+
     /// The listpack and the number of its elements that a field takes.
     fn pack(&self) -> Option<(&Listpack, usize)> {
         match &self.0 {

@@ -64,6 +64,25 @@ impl Zset {
         zset
     }
 
+    /// Of the listpack of a small one, which becomes large if it exceeds the limit of members; `None` if it is not well-formed:
+    /// members and scores by turns, no member twice, all in order.
+    pub fn from_listpack(list: Listpack, rules: &ZsetRules) -> Option<Zset> {
+        if list.len() % 2 == 1 || !has_scores(&list) || !is_ordered(&list) || !list.is_unique(2) {
+            return None;
+        }
+        let mut zset = Zset(Form::Small(list));
+        zset.expect_members(zset.len(), rules);
+        Some(zset)
+    }
+
+    /// The listpack of a small one.
+    pub fn listpack(&self) -> Option<&Listpack> {
+        match &self.0 {
+            Form::Small(list) => Some(list),
+            Form::Large(_) => None,
+        }
+    }
+
     /// Makes it large if so many members are too many for a listpack.
     pub fn expect_members(&mut self, count: usize, rules: &ZsetRules) {
         if count > rules.settings.zset_max_listpack_entries {
@@ -256,6 +275,23 @@ fn score_at(list: &Listpack, at: At) -> f64 {
         Str::Int(score) => score as f64,
         Str::Bytes(digits) => parse_f64_bound(digits).expect("what was stored as a score"),
     }
+}
+
+/// Whether every second element is a score.
+fn has_scores(list: &Listpack) -> bool {
+    list.iter().skip(1).step_by(2).all(|element| match element {
+        Str::Int(_) => true,
+        Str::Bytes(b"") => false,
+        Str::Bytes(digits) => parse_f64_bound(digits).is_some_and(|score| !score.is_nan()),
+    })
+}
+
+/// Whether members, which have scores, are in order.
+fn is_ordered(list: &Listpack) -> bool {
+    let members = || Pairs::new(list, 0..list.len() / 2);
+    members()
+        .zip(members().skip(1))
+        .all(|((a, low), (b, high))| low < high || (low == high && a.with_bytes(|a| b.with_bytes(|b| a < b))))
 }
 
 /// The number of a score that is stored as an integer: Redis does so if it is one and not large.

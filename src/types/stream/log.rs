@@ -69,13 +69,22 @@ impl Log {
         self.nodes.iter().map(|(id, node)| (*id, node.to_listpack()))
     }
 
-    /// From nodes; `None` if an ID occurs twice, or a listpack is not well-formed. The counters are still to be set.
+    /// From nodes; `None` if the IDs do not ascend from each entry to the next, or a listpack is not well-formed. The
+    /// counters are still to be set.
     pub(super) fn from_nodes(nodes: impl IntoIterator<Item = (Id, Listpack)>) -> Option<Log> {
         let mut log = Log::default();
         for (id, pack) in nodes {
             let node = Node::from_listpack(&pack)?;
             log.counters.len += node.live() as u64;
             log.nodes.insert(id, node).is_none().then_some(())?;
+        }
+        let mut last = Id::MIN;
+        for (base, node) in &log.nodes {
+            (*base > last).then_some(())?;
+            for entry in node.entries(*base) {
+                (entry.id > last && entry.id >= *base).then_some(())?;
+                last = entry.id;
+            }
         }
         log.counters.first_id = log.first_live().unwrap_or_default();
         Some(log)
@@ -173,6 +182,11 @@ impl Log {
     /// The entry with this ID.
     pub fn get(&self, id: Id) -> Option<Entry<'_>> {
         self.range(id..=id).next()
+    }
+
+    /// The greatest ID of an entry, removed or not, as far as the nodes know.
+    pub(super) fn last_known(&self) -> Option<Id> {
+        self.nodes.iter().rev().find_map(|(base, node)| node.last_id(*base))
     }
 
     /// The greatest ID of an entry.

@@ -63,7 +63,8 @@ pub struct Stream {
 
 impl Stream {
     /// A stream from its nodes: their IDs and listpacks. Its counters are as if nothing had ever been removed, its last ID
-    /// is that of the last entry, and it has no groups. `None` if an ID occurs twice or a listpack is not well-formed.
+    /// is that of the last entry, and it has no groups. `None` if the IDs do not ascend from each entry to the next, or a
+    /// listpack is not well-formed.
     pub fn from_nodes(nodes: impl IntoIterator<Item = (Id, Listpack)>) -> Option<Stream> {
         let mut stream = Stream { log: Log::from_nodes(nodes)?, groups: BTreeMap::new() };
         let last_id = stream.log.last_live().unwrap_or_default();
@@ -93,7 +94,7 @@ impl Stream {
     /// Sets what is known about the entries; `false`, and nothing changes, if it contradicts them.
     pub fn set_counters(&mut self, counters: Counters) -> bool {
         let fits = counters.len == self.log.counters.len
-            && self.log.last_live().is_none_or(|last| last <= counters.last_id);
+            && self.log.last_known().is_none_or(|last| last <= counters.last_id);
         if fits {
             self.log.counters = counters;
         }
