@@ -1,7 +1,7 @@
 //! `DUMP` and `RESTORE`: values as clients carry them from one server to another.
 
 use super::Exec;
-use crate::base::number::parse_i64;
+use crate::execute::arguments::integer;
 use crate::protocol::Error;
 use crate::rdb::{Rules, payload};
 use crate::shard::{Lfu, Shard};
@@ -41,6 +41,7 @@ pub fn restore(cx: &mut Exec<'_>) -> Result<(), Error> {
         cx.changes += u64::from(deleted);
     } else {
         cx.shard.insert(db, &key, object.into_item(key.bytes, expire_at_ms));
+        cx.shard.watch_fields(db, &key);
         if let Some(clock) = options.clock(cx.shard)
             && let Some(item) = cx.shard.dbs[db].get_mut(&key)
         {
@@ -96,7 +97,7 @@ impl Options {
 
 /// An integer, or `negative` if it is one below zero.
 fn at_least_zero(text: &[u8], negative: Error) -> Result<i64, Error> {
-    let number = parse_i64(text).ok_or(Error::NotInteger)?;
+    let number = integer(text)?;
     if number < 0 { Err(negative) } else { Ok(number) }
 }
 
@@ -104,7 +105,11 @@ fn at_least_zero(text: &[u8], negative: Error) -> Result<i64, Error> {
 mod tests {
     use super::*;
     use crate::base::quote;
+    use crate::execute::hashes;
     use crate::execute::strings::testing::Bench;
+    use crate::shard::Budget;
+    use crate::shard::expiry::ExpireProgress;
+    use crate::shard::values::{Hash, Typed};
 
     /// What DUMP answers without its `$length`.
     fn dumped(bench: &mut Bench, key: &str) -> Vec<u8> {
@@ -173,6 +178,19 @@ mod tests {
             assert_eq!(restored(&mut bench, line, payload), reply, "{line}");
         }
         bench.expect(&[("get k", "$1 1"), ("get there", "$1 1")]);
+    }
+
+    #[test]
+    fn fields_of_a_restored_hash_expire() {
+        let mut bench = Bench::of(&[("hset", hashes::hset), ("hpexpire", hashes::hpexpire)]);
+        bench.expect(&[("hset h f 1 g 2", ":2"), ("hpexpire h 50 fields 1 f", "*1 :1")]);
+        let payload = dumped(&mut bench, "h");
+        bench.shard.now_ms += 10;
+        assert_eq!(restored(&mut bench, "restore copy 0 @", &payload), "+OK");
+        bench.shard.now_ms += 200;
+        while bench.shard.expire_some(&mut Budget::items(100)) == ExpireProgress::More {}
+        let copy = bench.shard.peek_as::<Hash>(0, &bench.shard.key(b"copy")).unwrap().unwrap();
+        assert_eq!(copy.len(), 1);
     }
 
     #[test]

@@ -47,9 +47,9 @@ pub fn type_of(item: &Item) -> u8 {
 /// The first version of the format with this type, or one before it that is as widely understood.
 pub fn version_of(kind: u8) -> u16 {
     match kind {
-        ..=types::STREAM => 9,
-        ..=types::STREAM_2 => 10,
-        ..=types::STREAM_3 => 11,
+        _ if kind <= types::STREAM => 9,
+        _ if kind <= types::STREAM_2 => 10,
+        _ if kind <= types::STREAM_3 => 11,
         _ => VERSION,
     }
 }

@@ -91,8 +91,11 @@ const SKEW: i64 = 10_000;
 /// The words of a command, and how its replies are compared.
 type Drawn = (Vec<String>, Comparison);
 
+/// What draws a command of a family.
+type Draw = fn(&mut Commands) -> Drawn;
+
 /// How often each family occurs, and what draws one of its commands.
-const FAMILIES: &[(usize, fn(&mut Commands) -> Drawn)] = &[
+const FAMILIES: &[(usize, Draw)] = &[
     (12, |commands| (commands.string_command(), Comparison::Exact)),
     (8, |commands| (commands.bitmap_command(), Comparison::Exact)),
     (15, Commands::key_command),
