@@ -16,6 +16,7 @@ mod hashes;
 mod hyperloglog;
 mod lists;
 mod sets;
+mod sort;
 mod sorted_sets;
 mod streams;
 mod versions;
@@ -100,6 +101,7 @@ const FAMILIES: &[(usize, Draw)] = &[
     (8, |commands| (commands.bitmap_command(), Comparison::Exact)),
     (15, Commands::key_command),
     (15, |commands| (commands.list_command(), Comparison::Exact)),
+    (5, Commands::sort_command),
     (15, Commands::hash_command),
     (15, Commands::set_command),
     (20, Commands::sorted_set_command),
@@ -164,7 +166,7 @@ impl Commands {
     fn distorted(&mut self, mut words: Vec<String>) -> Vec<String> {
         let first = match words[0].as_str() {
             // What would be drawn at random in another form changes the content.
-            "SPOP" => words.len(),
+            "SPOP" | "SORT" | "SORT_RO" => words.len(),
             // Redis cuts its index to 32 bits.
             "LSET" => words.len(),
             "HSCAN" | "SSCAN" | "ZSCAN" => 3,
