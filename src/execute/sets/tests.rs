@@ -225,7 +225,7 @@ fn random_members() {
         ("srandmember s 1 2", "-ERR syntax error"),
         ("spop s 1 2", "-ERR syntax error"),
         ("srandmember s x", "-ERR value is not an integer or out of range"),
-        ("spop s x", "-ERR value is not an integer or out of range"),
+        ("spop s x", "-ERR value is out of range, must be positive"),
         ("spop s -1", "-ERR value is out of range, must be positive"),
         (
             "srandmember s -9223372036854775808",

@@ -1,9 +1,10 @@
 //! Random SORT commands on numbers and words, with keys that patterns name, which are on any shard.
 //!
 //! Redis does not define the order of elements whose weights are equal strings, so these are compared unordered and
-//! without LIMIT; nor the order in which a set is, so one is left as it is only if it is stored.
+//! without LIMIT; nor the order in which a set is, so one is left as it is only if it is stored. And Redis takes a number for
+//! wrong if some number long before was out of range, so each SORT follows a command that makes it forget that.
 
-use super::{Commands, Comparison, words};
+use super::{Commands, Comparison, Generated, request, words};
 
 const SOURCES: &[&str] = &["numbers:list", "numbers:set", "numbers:zset", "numbers:intset"];
 const DESTINATIONS: &[&str] = &["queue", "sorted", "numbers:list"];
@@ -25,7 +26,9 @@ impl Commands {
         if self.rng.chance(40) {
             return (self.sort_input(), Comparison::Exact);
         }
-        self.sort()
+        let (sort, comparison) = self.sort();
+        self.queued.push_back(Generated { request: request(&sort), comparison });
+        (words(["INCRBYFLOAT", "before:sort", "1"], []), Comparison::Exact)
     }
 
     fn number(&mut self) -> String {
