@@ -350,8 +350,10 @@ impl Rows {
     }
 }
 
-/// What an element or a value counts as: a number with blanks before it, or nothing at all.
+/// What an element or a value counts as: a number with blanks before it, or nothing at all. A zero byte ends it, as in
+/// Redis.
 fn number(text: &[u8]) -> Result<f64, Error> {
+    let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
     match text.trim_ascii_start() {
         [] if text.is_empty() => Ok(0.0),
         text => parse_f64(text).ok_or(Error::text("ERR One or more scores can't be converted into double")),

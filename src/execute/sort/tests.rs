@@ -43,6 +43,8 @@ fn numbers_and_strings() {
         ("sort none", "*0"),
         ("sort none by * get *", "*0"),
     ]);
+    bench.line(r#"rpush zero "5\x00x" 3 "\x00""#);
+    bench.expect(&[("sort zero", "*3 $1 \0 $1 3 $3 5\0x")]);
     bench.line("rpush big 1e400");
     bench.line("rpush tail '1 '");
     bench.line("rpush blank ' '");
