@@ -97,7 +97,7 @@ fn a_payload_names_the_version_that_its_type_is_from() {
 #[test]
 fn fields_with_expiries_are_put_in_order() {
     // a without an expiry, b at 2000, c at 1000: in the order of Redis, c, b, a.
-    let unordered = b"\x17\x1f\x1f\0\0\0\x09\0\x81a\x02\x01\x01\0\x01\x81b\x02\x01\x01\xc7\xd0\x02\x81c\x02\x01\x01\xc3\xe8\x02\xff";
+    let unordered = b"\x17\x1e\x1e\0\0\0\x09\0\x81a\x02\x01\x01\0\x01\x81b\x02\x01\x01\xc7\xd0\x02\x81c\x02\x01\x01\xc3\xe8\x02\xff";
     let item = read(unordered).unwrap();
     assert_eq!(item.encoding(), Encoding::ListpackEx);
     let written = written(&item);
