@@ -71,7 +71,7 @@ impl Commands {
                 if alpha {
                     (comparison, store, limit) = (Comparison::Unordered, false, false);
                 }
-                if all[3] == "constant" {
+                if !all[3].contains('*') {
                     store |= is_set;
                 }
             }
