@@ -96,9 +96,13 @@ fn a_payload_names_the_version_that_its_type_is_from() {
 
 #[test]
 fn fields_with_expiries_are_put_in_order() {
-    // a without an expiry, b at 2000, c at 1000: in the order of Redis, c, b, a.
-    let unordered = b"\x17\x1e\x1e\0\0\0\x09\0\x81a\x02\x01\x01\0\x01\x81b\x02\x01\x01\xc7\xd0\x02\x81c\x02\x01\x01\xc3\xe8\x02\xff";
-    let item = read(unordered).unwrap();
+    let mut pack = Listpack::new();
+    for (field, expire_at_ms) in [(b"a", 0), (b"b", 2000), (b"c", 1000)] {
+        pack.extend(&[Str::Bytes(field), Str::Int(1), Str::Int(expire_at_ms)]);
+    }
+    let mut writer = Writer::new(vec![types::HASH_LISTPACK_EX_PRE_GA], false);
+    writer.blob(pack.as_bytes());
+    let item = read(&writer.into_output()).unwrap();
     assert_eq!(item.encoding(), Encoding::ListpackEx);
     let written = written(&item);
     assert_eq!(written[..9], *b"\x19\xe8\x03\0\0\0\0\0\0");
