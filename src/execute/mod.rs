@@ -45,7 +45,7 @@ pub struct Exec<'a> {
 /// What a blocking command that has found nothing waits for.
 #[derive(Debug, Clone)]
 pub struct Wait {
-    /// The places of its keys among the arguments.
+    /// The places of its keys among the arguments, in ascending order.
     pub keys: SmallVec<[usize; 4]>,
     /// The kind of value that one of them has to get.
     pub kind: Kind,

@@ -187,7 +187,7 @@ pub struct Place {
     pub even_if_gone: bool,
     /// The keys.
     pub keys: Vec<Box<[u8]>>,
-    /// All keys of the command, awaited or not, if this shard has them all.
+    /// The keys that the command needs, if they are all on this shard.
     pub whole: Option<Vec<Box<[u8]>>>,
 }
 
@@ -316,7 +316,7 @@ pub enum Message {
     Offer {
         /// The reply that the client waits for.
         to: ReplyTo,
-        /// All the command's keys, if this shard has them all and they were free.
+        /// All keys that the command needs, if this shard has them and they were free.
         grant: Option<Box<Grant>>,
     },
     /// This client of mine waits no more.

@@ -8,8 +8,9 @@
 //! command again:
 //! - on the shard itself, if client and keys are all here: right after the command that made the key ready;
 //! - on the entries that came with the offer. They are reserved meanwhile, so that no other command gets in between; this
-//!   is how it goes if all keys are on one other shard;
-//! - as a transaction, if the keys are on several shards, or not free.
+//!   is how it goes if all keys that the command needs are on that shard. One that takes from any of its keys needs no more
+//!   than the ready one;
+//! - as a transaction, if it needs keys of several shards, or they are not free.
 //!
 //! In each case the command runs on the core of its client, which knows whether that still waits: nothing is taken from a
 //! key for somebody who is gone. What was not needed goes back as it came, and the next in line is asked.
@@ -125,6 +126,8 @@ struct Held {
 pub(super) struct Attempt {
     /// The client has its reply.
     pub served: bool,
+    /// Where it stood in line, if it has.
+    pub shards: SmallVec<[CoreId; 2]>,
     /// The borrowed entries as they are now.
     pub loan: Loan,
     /// Those of them that others may want to look at.
@@ -178,10 +181,13 @@ impl CoreState {
         keys.dedup();
         let mut all = Keys::new();
         self.find_keys(command, command.keys, args, &mut all).expect("they were found when it ran");
-        let here = all.iter().all(|(_, key)| is_there(&key.bytes));
-        let whole = here.then(|| all.iter().map(|(_, key)| key.bytes.into()).collect());
         // A consumer of a group learns when the group, or its stream, is gone.
         let even_if_gone = wait.kind == Kind::Stream && command.flags.contains(Flags::WRITE);
+        // Who takes from whichever key is ready needs no other one; for a group they must all be there.
+        let any_will_do = !even_if_gone && all.iter().all(|(at, _)| wait.keys.binary_search(at).is_ok());
+        let here: Vec<Box<[u8]>> =
+            all.iter().filter(|(_, key)| is_there(&key.bytes)).map(|(_, key)| key.bytes.into()).collect();
+        let whole = (any_will_do || here.len() == all.len()).then_some(here);
         Place { db: call.db, kind: wait.kind, even_if_gone, keys, whole }
     }
 
@@ -204,6 +210,13 @@ impl CoreState {
     /// A command of this core's client has found nothing on another shard.
     pub(super) fn on_blocked(&mut self, from: CoreId, to: ReplyTo, blocked: Blocked) {
         self.begin_wait(to, blocked, SmallVec::from_slice(&[from]));
+    }
+
+    /// A client that was served with the keys of one shard waits on no other.
+    pub(super) fn leave_others(&mut self, shard: CoreId, to: ReplyTo, attempt: &Attempt) {
+        let others: SmallVec<[CoreId; 2]> =
+            attempt.shards.iter().copied().filter(|&other| other != shard).collect();
+        self.withdraw(to, &others);
     }
 
     fn withdraw(&mut self, to: ReplyTo, shards: &[CoreId]) {
@@ -317,6 +330,7 @@ impl CoreState {
         let message = match self.try_again(to, Some(loan)) {
             Ok(attempt) => {
                 self.blocking.served[1] += u64::from(attempt.served);
+                self.leave_others(from, to, &attempt);
                 let wait = Some((to, attempt.standing()));
                 let after = Aftermath { changed: attempt.changed, wait };
                 Message::Release { txn, loan: attempt.loan, after: Some(Box::new(after)) }
@@ -359,8 +373,9 @@ impl CoreState {
             None => self.run_on_shard(call, &slices, None, &mut out),
         };
         let served = ran.wait.is_none();
+        let mut shards = SmallVec::new();
         if served {
-            self.forget_wait(to.client);
+            shards = self.forget_wait(to.client).map(|client| client.shards).unwrap_or_default();
             let whose = Whose { core: self.core, to };
             self.account(self.lookup.get(call.command), &slices, whose, ran.error.as_ref());
             drop(slices);
@@ -370,6 +385,6 @@ impl CoreState {
             self.blocking.client(to).expect("it still waits").blocked.args = args;
             self.recycle_buffer(out);
         }
-        Ok(Attempt { served, loan: ran.loan, changed: ran.changed })
+        Ok(Attempt { served, shards, loan: ran.loan, changed: ran.changed })
     }
 }

@@ -94,8 +94,9 @@ impl CoreState {
         }
         match self.try_again(id.to, None) {
             Ok(Attempt { served: false, .. }) => self.blocking.waiters.answered(id),
-            Ok(_) => {
+            Ok(attempt) => {
                 self.blocking.served[0] += 1;
+                self.leave_others(self.core, id.to, &attempt);
                 self.blocking.waiters.leave(id, &mut self.shard.awaited);
             }
             Err(_) => self.blocking.waiters.leave(id, &mut self.shard.awaited),

@@ -169,7 +169,7 @@ impl Waiters {
         (!std::mem::replace(&mut entry.asked, true)).then_some(id)
     }
 
-    /// All keys of a waiter's command, if all of them are on this shard.
+    /// The keys that a waiter's command needs, if they are all on this shard.
     pub(super) fn whole(&self, id: WaitId) -> Option<&[Box<[u8]>]> {
         self.entries.get(&id)?.place.whole.as_deref()
     }
