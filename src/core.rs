@@ -6,6 +6,7 @@
 //! simulated. Which core runs what: a request is parsed, checked and routed by the core of its connection; a command runs on
 //! the core that owns its keys; replies are put in order by the core of the connection.
 
+pub mod blocking;
 mod connections;
 mod dispatch;
 mod remote;
@@ -117,6 +118,7 @@ impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
             let spare = self.state.on_batch(from, batch);
             self.spare_batches.push(spare);
         }
+        self.state.serve_pending();
         self.state.run_own_messages();
         self.state.resume_clients();
         self.state.run_own_messages();
@@ -128,6 +130,7 @@ impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
         upkeep_left
             || !self.state.runnable.is_empty()
             || !self.state.next_turn.is_empty()
+            || self.state.blocking.has_pending()
             || self.mailbox.has_mail()
             || self.has_unsent()
     }

@@ -72,7 +72,7 @@ fn flags(client: &Client) -> String {
     let session = &client.session;
     let letters: String = [
         ('O', session.monitor),
-        ('b', client.waiting == Waiting::Paused),
+        ('b', matches!(client.waiting, Waiting::Paused | Waiting::Blocked)),
         ('c', client.close_after_reply),
         ('U', client.is_unix),
         ('e', session.no_evict),
@@ -273,20 +273,18 @@ pub fn end_matching(core: &mut CoreState, filter: &ClientFilter, caller: u64) ->
     count
 }
 
-/// `CLIENT UNBLOCK id [TIMEOUT|ERROR]`: no command blocks, so nobody is to be woken.
+/// `CLIENT UNBLOCK id [TIMEOUT|ERROR]`.
 ///
 /// # Errors
 /// An id that is no number, or another reason.
 pub fn unblock(cx: &mut Cx<'_>) -> Result<Flow, Error> {
-    let is_reason =
-        |word: &[u8]| word.eq_ignore_ascii_case(b"timeout") || word.eq_ignore_ascii_case(b"error");
-    match *cx.args {
-        [_, _, _] => {}
-        [_, _, _, reason] if is_reason(reason) => {}
+    let error = match *cx.args {
+        [_, _, _] => false,
+        [_, _, _, reason] if reason.eq_ignore_ascii_case(b"timeout") => false,
+        [_, _, _, reason] if reason.eq_ignore_ascii_case(b"error") => true,
         [_, _, _, _] => return Err(Error::text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
         _ => return Err(help::subcommand_error(cx.args)),
-    }
-    number::parse_i64(cx.args[2]).ok_or(Error::NotInteger)?;
-    cx.reply.int(0);
-    Ok(Flow::Done)
+    };
+    let client = number::parse_i64(cx.args[2]).ok_or(Error::NotInteger)? as u64;
+    Ok(Flow::Ask(Query::Unblock { client, error }, killed))
 }

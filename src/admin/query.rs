@@ -17,6 +17,7 @@ pub fn answer(core: &mut CoreState, from: CoreId, query: Query) -> Answer {
                 .collect(),
         ),
         Query::KillClients { filter, caller } => Answer::Count(clients::end_matching(core, &filter, caller)),
+        Query::Unblock { client, error } => Answer::Count(usize::from(core.unblock(client, error))),
         Query::Pause { until_ms, writes_only } => {
             pause::begin(core, Pause { until_ms, writes_only });
             Answer::Done

@@ -119,14 +119,17 @@ impl CoreState {
         if client.session.monitor {
             crate::admin::monitor::announce(self);
         }
+        if client.waiting == Waiting::Blocked {
+            self.abandon_wait(client.id);
+        }
     }
 
     /// The peer has closed, or at least sends nothing more: it gets the replies to what it has sent. Who was held back by
-    /// `CLIENT PAUSE` has given up.
+    /// `CLIENT PAUSE`, or waits for keys, has given up.
     fn on_half_closed(&mut self, conn: ConnId) {
         let Some(client) = self.clients.get_mut(conn) else { return };
         client.half_closed = true;
-        if client.waiting == Waiting::Paused || client.session.monitor {
+        if matches!(client.waiting, Waiting::Paused | Waiting::Blocked) || client.session.monitor {
             return self.close_client(conn);
         }
         CoreState::mark_dirty(&mut self.dirty, client);
@@ -292,6 +295,7 @@ impl CoreState {
             client.waiting = Waiting::No;
             self.runnable.push_back(client.conn);
         }
+        self.resume_waits();
     }
 
     /// The core that this state belongs to stops: sends what is ready to be sent and closes all connections.

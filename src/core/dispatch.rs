@@ -13,7 +13,7 @@ use crate::command::lookup::Command;
 use crate::command::spec::{Flags, Spread};
 use crate::command_table::Run;
 use crate::core::state::{CoreState, Order, Waiter};
-use crate::execute::{self, Exec};
+use crate::execute::{self, Exec, Wait};
 use crate::net::client::{Client, Input, ReplyMode, Running, Waiting};
 use crate::protocol::Error;
 use crate::protocol::resp::{Limits, ManyArgs, Parsed, Parser, Reply, whole_array};
@@ -402,12 +402,11 @@ impl CoreState {
     #[cold]
     fn must_pause(&mut self, conn: ConnId, command: &Command) -> bool {
         let Some(pause) = self.pause else { return false };
-        if self.now_ms() >= pause.until_ms {
+        if !pause.holds(command, self.now_ms()) {
             return false;
         }
-        let writes = command.flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE);
         match self.clients.get_mut(conn) {
-            Some(client) if !client.session.monitor && (writes || !pause.writes_only) => {
+            Some(client) if !client.session.monitor => {
                 client.waiting = Waiting::Paused;
                 true
             }
@@ -516,6 +515,9 @@ impl CoreState {
             let shared = !command.flags.contains(Flags::WRITE);
             if !self.locks.admits(&access, shared) {
                 let to = ReplyTo { conn, client: client.id, sequence: client.row.leave_gap() };
+                if command.flags.contains(Flags::BLOCKING) {
+                    client.waiting = Waiting::Replies;
+                }
                 let waiter = Waiter::Run { from: self.core, to, call, args: OwnedArgs::new(args) };
                 self.wait_in_line(access, shared, waiter);
                 return Next::Taken;
@@ -525,21 +527,42 @@ impl CoreState {
         let whose = Whose::new(self.core, conn, client.id);
         self.shard.touch = !call.no_touch;
         let shard = &mut self.shard;
-        let (result, changes) = client.row.write(|out| {
+        let (result, changes, wait) = client.row.write(|out| {
             let start = out.len();
             let reply = Reply::new(out, call.resp);
             let mut exec = Exec::new(args, shard, usize::from(call.db), reply, keys.first().copied());
             let result = exec.run(handler);
-            let changes = exec.changes;
+            let (changes, wait) = (exec.changes, exec.wait);
             if muted {
                 out.truncate(start);
             }
-            (result, changes)
+            (result, changes, wait)
         });
         self.stats.changes += changes;
+        if let Some(wait) = wait {
+            return self.block_here(conn, call, command, args, &wait);
+        }
         self.account(command, args, whose, result.as_ref().err());
         if muted {
             self.finish_muted(conn);
+        }
+        self.serve();
+        Next::Taken
+    }
+
+    /// A command of a client of this core has found nothing on this shard.
+    #[cold]
+    fn block_here(
+        &mut self,
+        conn: ConnId,
+        call: Call,
+        command: &'static Command,
+        args: &[&[u8]],
+        wait: &Wait,
+    ) -> Next {
+        if let Some(client) = self.clients.get_mut(conn) {
+            let to = ReplyTo { conn, client: client.id, sequence: client.row.leave_gap() };
+            self.block(Whose { core: self.core, to }, call, command, args, wait);
         }
         Next::Taken
     }
@@ -567,6 +590,10 @@ impl CoreState {
         self.stats.remote_commands += 1;
         let call = CoreState::call_of(client, command);
         let to = ReplyTo { conn, client: client.id, sequence: client.row.leave_gap() };
+        if command.flags.contains(Flags::BLOCKING) {
+            // It may take its time: nothing overtakes it.
+            client.waiting = Waiting::Replies;
+        }
         let args = outbox.pack_args(args);
         let key = match command.keys {
             KeyPlan::One(_) => keys.first().map(|(_, key)| key.digest()),
@@ -590,7 +617,7 @@ impl CoreState {
         client.waiting = Waiting::Txn;
         let call = CoreState::call_of(client, command);
         let to = ReplyTo { conn, client: client.id, sequence: 0 };
-        self.start_txn(to, call, command, args, keys);
+        self.start_txn(to, call, command, args, keys, false);
         Next::Taken
     }
 

@@ -8,14 +8,29 @@ use crate::command::spec::Flags;
 use crate::command_table::Run;
 use crate::core::dispatch::{WINDOW, Whose, access_of};
 use crate::core::state::{CoreState, Waiter};
-use crate::execute::{self, Exec};
+use crate::execute::{self, Exec, Wait};
 use crate::net::client::{ReplyMode, Waiting};
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
-use crate::route::message::{Access, Answer, Batch, Call, Loan, Message, OwnedArgs, ReplyTo, TxnId};
+use crate::route::message::{
+    Access, Aftermath, Answer, Batch, Call, Loan, Message, OwnedArgs, ReplyTo, TxnId,
+};
 use crate::runtime::io::CoreId;
-use crate::shard::{Key, KeyDigest};
+use crate::shard::{DbKey, Key, KeyDigest};
 use crate::txn::locks::TicketId;
+
+/// What came of running a handler, besides its reply.
+#[derive(Default)]
+pub(super) struct Ran {
+    /// What it replied, if that is an error.
+    pub error: Option<Error>,
+    /// What it waits for, if it has found nothing and not replied.
+    pub wait: Option<Box<Wait>>,
+    /// The borrowed entries that it ran on, as they are now.
+    pub loan: Loan,
+    /// The keys of those that it has changed.
+    pub changed: Vec<DbKey>,
+}
 
 impl CoreState {
     /// Handles all messages of a batch, and returns it for reuse.
@@ -72,7 +87,10 @@ impl CoreState {
             Message::Performed { txn, reply, keys } => {
                 self.advance_txn(txn, |txn| txn.on_performed(from, reply, keys));
             }
-            Message::Release { txn, loan } => self.on_release(txn, loan),
+            Message::Release { txn, loan, after } => self.on_release(from, txn, loan, after),
+            Message::Blocked { to, blocked } => self.on_blocked(from, to, *blocked),
+            Message::Offer { to, grant } => self.on_offer(from, to, grant),
+            Message::Withdraw { to } => self.on_withdraw(from, to),
             Message::Ask { number, query } => {
                 let answer = admin::query::answer(self, from, *query);
                 self.send(from, Message::Answer { number, answer });
@@ -85,7 +103,7 @@ impl CoreState {
         }
     }
 
-    fn handler_of(&self, call: Call) -> (&'static Command, execute::Handler) {
+    pub(super) fn handler_of(&self, call: Call) -> (&'static Command, execute::Handler) {
         let command = self.lookup.get(call.command);
         let Run::Keys(handler) = command.entry.run else {
             unreachable!("only commands on keys are sent to their owner")
@@ -105,11 +123,12 @@ impl CoreState {
             }
         }
         self.run_for(Whose { core: from, to }, call, args, key);
+        self.serve();
     }
 
     /// Runs a command and sends its reply to the core of its client.
     fn run_for(&mut self, whose: Whose, call: Call, args: &[&[u8]], key: Option<KeyDigest>) {
-        let (command, handler) = self.handler_of(call);
+        let (command, _) = self.handler_of(call);
         let Whose { core: from, to } = whose;
         let mut out = std::mem::take(&mut self.outboxes[from.index()].bytes);
         let start = out.len();
@@ -117,8 +136,12 @@ impl CoreState {
             (Some(digest), KeyPlan::One(at)) => Some((at, Key::with_digest(args[at], digest))),
             _ => None,
         };
-        let error = self.execute(call, handler, args, key, &mut out);
-        self.account(command, args, whose, error.as_ref());
+        let ran = self.run_on_shard(call, args, key, &mut out);
+        if let Some(wait) = ran.wait {
+            self.outboxes[from.index()].bytes = out;
+            return self.block(whose, call, command, args, &wait);
+        }
+        self.account(command, args, whose, ran.error.as_ref());
         if from == self.core {
             self.on_reply(to, &out[start..]);
             out.truncate(start);
@@ -131,21 +154,21 @@ impl CoreState {
         }
     }
 
-    /// Runs a handler on this shard, its reply into `out`. Returns the error if that is what it replied.
-    fn execute(
+    /// Runs a command on this shard, its reply into `out`.
+    pub(super) fn run_on_shard(
         &mut self,
         call: Call,
-        handler: execute::Handler,
         args: &[&[u8]],
         key: Option<(usize, Key<'_>)>,
         out: &mut Vec<u8>,
-    ) -> Option<Error> {
+    ) -> Ran {
+        let (_, handler) = self.handler_of(call);
         self.shard.touch = !call.no_touch;
         let mut exec =
             Exec::new(args, &mut self.shard, usize::from(call.db), Reply::new(out, call.resp), key);
         let result = exec.run(handler);
         self.stats.changes += exec.changes;
-        result.err()
+        Ran { error: result.err(), wait: exec.wait.map(Box::new), ..Ran::default() }
     }
 
     fn access_of_args(&self, command: &Command, args: &[&[u8]]) -> Access {
@@ -156,7 +179,7 @@ impl CoreState {
     }
 
     /// The reply of a command that was sent to another core, or held back here.
-    fn on_reply(&mut self, to: ReplyTo, reply: &[u8]) {
+    pub(super) fn on_reply(&mut self, to: ReplyTo, reply: &[u8]) {
         let Some(client) = self.clients.get_same(to.conn, to.client) else { return };
         let muted = client.session.reply_mode != ReplyMode::On;
         client.note_remote_reply(reply.len());
@@ -220,18 +243,28 @@ impl CoreState {
     }
 
     fn on_perform(&mut self, txn: TxnId, call: Call, args: &[&[u8]]) {
-        let (_, handler) = self.handler_of(call);
         let mut reply = Vec::new();
         // The coordinator counts the command, once for all participants.
-        self.execute(call, handler, args, None, &mut reply);
+        self.run_on_shard(call, args, None, &mut reply);
         let keys = self.shard.dbs[usize::from(call.db)].len() as u64;
         self.send(txn.coordinator, Message::Performed { txn, reply, keys });
-        self.let_go(txn);
+        let changed = self.take_changes();
+        if !self.pass_on(txn, changed) {
+            self.let_go(txn);
+        }
+        self.serve_pending();
     }
 
-    fn on_release(&mut self, txn: TxnId, loan: Loan) {
-        self.shard.receive(loan);
-        self.let_go(txn);
+    fn on_release(&mut self, from: CoreId, txn: TxnId, loan: Loan, after: Option<Box<Aftermath>>) {
+        self.receive_loan(loan);
+        let Aftermath { changed, wait } = after.map_or_else(Aftermath::default, |after| *after);
+        if let Some((to, standing)) = wait {
+            self.on_standing(from, to, standing);
+        }
+        if !self.pass_on(txn, changed) {
+            self.let_go(txn);
+        }
+        self.serve_pending();
     }
 
     /// Ends a transaction's reservation and runs those whose turn has come.
@@ -243,7 +276,9 @@ impl CoreState {
                 Waiter::Txn { txn, lend } => self.grant(ticket, txn, lend.as_deref()),
                 Waiter::Run { from, to, call, args } => {
                     self.run_for(Whose { core: from, to }, call, &args.slices(), None);
-                    granted.extend(self.locks.release(ticket));
+                    if !self.pass_on_ticket(ticket, self.lookup.get(call.command)) {
+                        granted.extend(self.locks.release(ticket));
+                    }
                 }
             }
         }

@@ -9,10 +9,13 @@ use std::sync::Arc;
 use ahash::AHashMap;
 
 use crate::admin;
+use crate::command::lookup::Command;
 use crate::command::lookup::{self, Lookup};
+use crate::command::spec::Flags;
 use crate::config::Config;
+use crate::core::blocking::Blocking;
 use crate::core::upkeep::Schedule;
-use crate::net::client::Client;
+use crate::net::client::{Client, Waiting};
 use crate::net::clients::Clients;
 use crate::observe::rates::Rates;
 use crate::observe::stats::{CoreFigures, DbFigures, Stats};
@@ -21,7 +24,7 @@ use crate::route::ShardMap;
 use crate::route::message::{Answer, Batch, Call, Message, OwnedArgs, Query, ReplyTo, TxnId};
 use crate::runtime::cpu;
 use crate::runtime::io::{Clock, ConnId, CoreId, Socket};
-use crate::shard::{Hasher, Lfu, Settings, Shard};
+use crate::shard::{Awaited, Hasher, Lfu, Settings, Shard};
 use crate::shared::Shared;
 use crate::txn::coordinator::Txn;
 use crate::txn::locks::{Locks, TicketId};
@@ -89,6 +92,14 @@ pub struct Pause {
     pub until_ms: i64,
     /// Reads may go on.
     pub writes_only: bool,
+}
+
+impl Pause {
+    /// Whether it holds this command back now.
+    pub fn holds(self, command: &Command, now_ms: i64) -> bool {
+        let writes = command.flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE);
+        now_ms < self.until_ms && (writes || !self.writes_only)
+    }
 }
 
 /// Settings that every command looks at, taken out of the configuration once per change.
@@ -162,6 +173,8 @@ pub struct CoreState {
     pub tickets: AHashMap<TxnId, TicketId>,
     /// Transactions that this core coordinates, by number.
     pub txns: AHashMap<u64, Txn>,
+    /// Clients that wait for keys.
+    pub blocking: Blocking,
     /// Questions that this core has asked, by number.
     pub asks: AHashMap<u64, Asking>,
     /// Messages to be sent at the end of the turn, by core.
@@ -228,6 +241,7 @@ impl CoreState {
             locks: Locks::default(),
             tickets: AHashMap::new(),
             txns: AHashMap::new(),
+            blocking: Blocking::default(),
             asks: AHashMap::new(),
             outboxes: (0..map.shards()).map(|_| Batch::default()).collect(),
             to_self: VecDeque::new(),
@@ -250,6 +264,7 @@ impl CoreState {
             config,
             shared,
         };
+        state.workbench.awaited = Awaited::workbench();
         state.apply_config();
         state
     }
@@ -432,8 +447,11 @@ impl CoreState {
             let input = client.input.as_ref().map_or(0, |input| input.bytes().len()) as u64;
             stats.max_input_bytes = stats.max_input_bytes.max(input);
             stats.max_output_bytes = stats.max_output_bytes.max(client.output_bytes() as u64);
-            stats.blocked_clients += u64::from(client.waiting == crate::net::client::Waiting::Paused);
+            stats.blocked_clients += u64::from(matches!(client.waiting, Waiting::Paused | Waiting::Blocked));
         }
+        stats.clients_in_timeout_table = self.blocking.deadlines() as u64;
+        let (blocking_keys, on_nokey) = self.blocking.keys();
+        (stats.blocking_keys, stats.blocking_keys_on_nokey) = (blocking_keys as u64, on_nokey as u64);
         stats.cores = vec![CoreFigures {
             clients: stats.clients,
             keys: stats.dbs.iter().map(|db| db.keys).sum(),

@@ -1,28 +1,30 @@
 //! The coordinator's part of commands over several shards: cutting a command into parts, and carrying out what
 //! [`Txn`] says next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use smallvec::SmallVec;
 
 use crate::command::keys::{KeyPlan, keys_of};
 use crate::command::lookup::Command;
 use crate::command::spec::{Flags, Spread};
-use crate::command_table::Run;
 use crate::core::dispatch::{Keys, Whose};
+use crate::core::remote::Ran;
 use crate::core::state::CoreState;
-use crate::execute::{Exec, sort};
+use crate::execute::{Exec, Wait, sort};
 use crate::net::client::{ReplyMode, Waiting};
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
-use crate::route::message::{Access, Args, Call, Loan, Message, OwnedArgs, ReplyTo, TxnId};
+use crate::route::message::{
+    Access, Aftermath, Args, Call, Loan, Message, OwnedArgs, Place, ReplyTo, Standing, TxnId,
+};
 use crate::runtime::io::CoreId;
-use crate::shard::{Key, Slot};
+use crate::shard::{DbKey, Key, Slot};
 use crate::txn::coordinator::{Participant, Step, Txn, Work};
 use crate::txn::merge::merge;
 
 impl CoreState {
-    /// Starts a command over several shards. Its client waits already.
+    /// Starts a command over several shards. Its client waits already, or waits for keys and tries `again`.
     pub(super) fn start_txn(
         &mut self,
         to: ReplyTo,
@@ -30,6 +32,7 @@ impl CoreState {
         command: &'static Command,
         args: &[&[u8]],
         keys: &[(usize, Key<'_>)],
+        again: bool,
     ) {
         self.stats.transactions += 1;
         let (work, participants) = match command.entry.spec.spread {
@@ -41,8 +44,9 @@ impl CoreState {
         let id = TxnId { coordinator: self.core, number: self.next_number() };
         let shared = !command.flags.contains(Flags::WRITE) && work != Work::Borrow;
         let started = self.last_ticks;
-        let (txn, messages) =
+        let (mut txn, messages) =
             Txn::start(id, to, call, OwnedArgs::new(args), work, shared, started, participants);
+        txn.again = again;
         self.txns.insert(id.number, txn);
         for (core, message) in messages {
             self.send(core, message);
@@ -134,8 +138,24 @@ impl CoreState {
 
     /// Runs a command on borrowed entries and gives them back, changed or not.
     fn run_borrowed(&mut self, mut txn: Txn, loan: Loan) {
-        let command = self.lookup.get(txn.call.command);
-        let Run::Keys(handler) = command.entry.run else { unreachable!("only commands on keys borrow") };
+        let (to, call) = (txn.to, txn.call);
+        if txn.again {
+            self.ends_trying(to);
+            return match self.try_again(to, Some(loan)) {
+                Ok(mut attempt) => {
+                    self.blocking.served[2] += u64::from(attempt.served);
+                    let (loan, changed) =
+                        (std::mem::take(&mut attempt.loan), std::mem::take(&mut attempt.changed));
+                    self.give_back(txn, loan, changed, |_| Some((to, attempt.standing())));
+                }
+                Err(loan) => self.give_back(txn, loan, Vec::new(), |_| None),
+            };
+        }
+        let command = self.lookup.get(call.command);
+        if command.flags.contains(Flags::BLOCKING) && self.clients.get_same(to.conn, to.client).is_none() {
+            // Nothing is taken from a key for somebody who is gone.
+            return self.give_back(txn, loan, Vec::new(), |_| None);
+        }
         self.workbench.receive(loan);
         let args = std::mem::take(&mut txn.args);
         let more = match command.entry.spec.spread {
@@ -150,27 +170,92 @@ impl CoreState {
         }
         let args = args.slices();
         let mut out = self.spare_buffer();
-        self.workbench.touch = !txn.call.no_touch;
-        let reply = Reply::new(&mut out, txn.call.resp);
-        let mut exec = Exec::new(&args, &mut self.workbench, usize::from(txn.call.db), reply, None);
+        let ran = self.run_on_workbench(call, &args, &txn.fetched, &mut out);
+        if let Some(wait) = ran.wait {
+            self.recycle_buffer(out);
+            return self.block_over_shards(txn, command, &args, &wait, ran.loan);
+        }
+        self.finish_txn(&txn, &args, out, ran.error.as_ref());
+        self.give_back(txn, ran.loan, ran.changed, |_| None);
+    }
+
+    /// A command has found nothing on several shards: its client waits from now on.
+    fn block_over_shards(
+        &mut self,
+        txn: Txn,
+        command: &'static Command,
+        args: &[&[u8]],
+        wait: &Wait,
+        loan: Loan,
+    ) {
+        let Txn { to, call, .. } = txn;
+        let Some(client) = self.clients.get_same(to.conn, to.client) else { unreachable!("it was there") };
+        let to = ReplyTo { sequence: client.row.leave_gap(), ..to };
+        let blocked = self.blocked(call, args, wait);
+        let mut places: BTreeMap<CoreId, Place> =
+            self.map.all().map(|shard| (shard, self.place_on(shard, call, command, args, wait))).collect();
+        places.retain(|_, place| !place.keys.is_empty());
+        let shards = places.keys().copied().collect();
+        self.give_back(txn, loan, Vec::new(), |shard| {
+            places.remove(&shard).map(|place| (to, Standing::Joins(place)))
+        });
+        self.begin_wait(to, blocked, shards);
+    }
+
+    /// Runs a command on the borrowed entries on the workbench, among them those of `fetched`, its reply into `out`.
+    pub(super) fn run_on_workbench(
+        &mut self,
+        call: Call,
+        args: &[&[u8]],
+        fetched: &BTreeSet<Vec<u8>>,
+        out: &mut Vec<u8>,
+    ) -> Ran {
+        let (command, handler) = self.handler_of(call);
+        self.workbench.touch = !call.no_touch;
+        let reply = Reply::new(out, call.resp);
+        let mut exec = Exec::new(args, &mut self.workbench, usize::from(call.db), reply, None);
         let result = exec.run(handler);
+        let wait = exec.wait.take().map(Box::new);
         self.stats.changes += exec.changes;
-        self.finish_txn(&txn, &args, out, result.as_ref().err());
-        let loan = self.clear_workbench(&txn, command, &args);
+        let loan = self.clear_workbench(command, args, fetched);
+        let changed = std::iter::from_fn(|| self.workbench.awaited.take()).collect();
+        Ran { error: result.err(), wait, loan, changed }
+    }
+
+    /// Gives borrowed entries back, with the keys that have changed and what a client that may wait does on each shard.
+    fn give_back(
+        &mut self,
+        txn: Txn,
+        loan: Loan,
+        changed: Vec<DbKey>,
+        mut standing: impl FnMut(CoreId) -> Option<(ReplyTo, Standing)>,
+    ) {
         let map = self.map;
-        for (core, message) in txn.give_back(loan, |key| map.owner(Slot::of(key))) {
+        let owner = |key: &[u8]| map.owner(Slot::of(key));
+        let after = |shard| {
+            let changed: Vec<DbKey> =
+                changed.iter().filter(|(_, key)| owner(key) == shard).cloned().collect();
+            let wait = standing(shard);
+            (wait.is_some() || !changed.is_empty()).then(|| Box::new(Aftermath { changed, wait }))
+        };
+        for (core, message) in txn.give_back(loan, owner, after) {
             self.send(core, message);
         }
     }
 
     /// Takes all borrowed entries from the workbench.
-    fn clear_workbench(&mut self, txn: &Txn, command: &'static Command, args: &[&[u8]]) -> Loan {
+    fn clear_workbench(
+        &mut self,
+        command: &'static Command,
+        args: &[&[u8]],
+        fetched: &BTreeSet<Vec<u8>>,
+    ) -> Loan {
         let mut keys = Keys::new();
         self.find_keys(command, command.keys, args, &mut keys)
             .expect("they were found when the transaction began");
         let mut loan = Loan::new();
         keys.iter().for_each(|(_, key)| self.workbench.lend(key, &mut loan));
-        for name in &txn.fetched {
+        for name in fetched {
             self.workbench.lend(&self.workbench.key(name), &mut loan);
         }
         loan
@@ -196,7 +281,7 @@ impl CoreState {
         if shards.is_empty() {
             return None;
         }
-        let loan = self.clear_workbench(txn, command, args);
+        let loan = self.clear_workbench(command, args, &txn.fetched);
         Some(txn.fetch(loan, shards))
     }
 

@@ -19,6 +19,7 @@ pub(crate) struct Schedule {
 impl CoreState {
     /// Does a bounded part of what is due; true if there is more to do right away.
     pub fn upkeep(&mut self) -> bool {
+        self.end_overdue_waits();
         if self.upkeep_paused {
             return false;
         }
@@ -49,6 +50,7 @@ impl CoreState {
     fn expire_keys(&mut self) -> bool {
         let start = self.clock.ticks();
         let progress = self.shard.expire_some(&mut Budget::items(ITEMS_PER_TURN));
+        self.serve();
         let elapsed_ns = self.clock.ticks_to_ns(self.clock.ticks().wrapping_sub(start));
         self.stats.expiry_ns += elapsed_ns;
         if elapsed_ns >= self.hot.latency_event_ns {
@@ -86,6 +88,7 @@ impl CoreState {
     /// How long the core may sleep, in milliseconds.
     pub fn ms_until_upkeep(&self) -> u64 {
         let due_ms = self.schedule.clients_due_ms.min(self.schedule.expiry_due_ms);
+        let due_ms = self.next_deadline_ms().map_or(due_ms, |deadline_ms| due_ms.min(deadline_ms));
         (due_ms - self.now_ms()).clamp(1, INTERVAL_MS) as u64
     }
 }

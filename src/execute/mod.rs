@@ -45,13 +45,13 @@ pub struct Exec<'a> {
 /// What a blocking command that has found nothing waits for.
 #[derive(Debug, Clone)]
 pub struct Wait {
-    /// The places of its keys among the arguments.
+    /// The places of its keys among the arguments, in ascending order.
     pub keys: SmallVec<[usize; 4]>,
     /// The kind of value that one of them has to get.
     pub kind: Kind,
     /// How long, in milliseconds; `None` for ever.
     pub timeout_ms: Option<i64>,
-    /// The answer when the time is over.
+    /// The answer where nobody can wait, as in a transaction. When the time is over it is a null array for all commands.
     pub null: Null,
     /// What is run when a key is ready, if not the command as it was sent (`XREAD` with `$`).
     pub args: Option<Vec<Vec<u8>>>,
@@ -116,7 +116,8 @@ impl<'a> Exec<'a> {
         }
     }
 
-    /// Runs a handler; an error replaces what it has written. Returns whether it succeeded.
+    /// Runs a handler; an error replaces what it has written. Returns whether it succeeded. Without an error and a reply
+    /// it has left [`Exec::wait`].
     #[inline]
     pub fn run(&mut self, handler: Handler) -> Result<(), Error> {
         let start = self.reply.position();
@@ -124,11 +125,6 @@ impl<'a> Exec<'a> {
         if let Err(error) = &result {
             self.reply.rewind(start);
             self.reply.error(error);
-        } else if let Some(wait) = self.wait.take() {
-            match wait.null {
-                Null::Array => self.reply.null_array(),
-                Null::Bulk => self.reply.null(),
-            }
         }
         result
     }

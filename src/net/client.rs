@@ -31,6 +31,8 @@ pub enum Waiting {
     Txn,
     /// Other cores were asked something.
     Ask,
+    /// A command waits for keys.
+    Blocked,
     /// `CLIENT PAUSE` is in force.
     Paused,
     /// The client does not read its replies.

@@ -221,15 +221,11 @@ impl Facts<'_> {
         text.line("client_recent_max_input_buffer", stats.max_input_bytes);
         text.line("client_recent_max_output_buffer", stats.max_output_bytes);
         text.line("blocked_clients", stats.blocked_clients);
-        text.zeros(&[
-            "tracking_clients",
-            "pubsub_clients",
-            "watching_clients",
-            "clients_in_timeout_table",
-            "total_watched_keys",
-            "total_blocking_keys",
-            "total_blocking_keys_on_nokey",
-        ]);
+        text.zeros(&["tracking_clients", "pubsub_clients", "watching_clients"]);
+        text.line("clients_in_timeout_table", stats.clients_in_timeout_table);
+        text.zeros(&["total_watched_keys"]);
+        text.line("total_blocking_keys", stats.blocking_keys);
+        text.line("total_blocking_keys_on_nokey", stats.blocking_keys_on_nokey);
     }
 
     fn memory(&self, text: &mut Text) {

@@ -136,6 +136,12 @@ pub struct Stats {
     pub clients: u64,
     /// Clients that wait for keys or for `CLIENT PAUSE` to end.
     pub blocked_clients: u64,
+    /// Clients that wait for keys until some time.
+    pub clients_in_timeout_table: u64,
+    /// Keys that clients wait for.
+    pub blocking_keys: u64,
+    /// Those of them whose end a client waits for, too.
+    pub blocking_keys_on_nokey: u64,
     /// Heap bytes of clients.
     pub client_bytes: u64,
     /// Largest unparsed input of a client, in bytes.
@@ -245,6 +251,9 @@ impl Stats {
             changes,
             clients,
             blocked_clients,
+            clients_in_timeout_table,
+            blocking_keys,
+            blocking_keys_on_nokey,
             client_bytes,
             lazyfree_pending,
             commands_per_second,

@@ -3,11 +3,12 @@
 //! Messages of one turn to the same core travel as one [`Batch`]. Arguments and replies of ordinary commands lie
 //! packed in the batch's byte arena, so that a command that crosses cores allocates nothing.
 //!
-//! Three conversations exist:
+//! Four conversations exist:
 //! 1. `Run` -> `Reply`: one command whose keys all belong to the receiver.
 //! 2. `Acquire` -> `Granted` | `Refused`, `Lend` -> `Granted`, `Perform` -> `Performed`, `Release`: one participant's
 //!    part of a transaction over several shards (see [`crate::txn`]).
-//! 3. `Ask` -> `Answer`: a question to a core about its connections or counters, or an order to it.
+//! 3. `Run` -> `Blocked`, `Offer` -> `Release`, `Withdraw`: a client that waits for keys (see `core::blocking`).
+//! 4. `Ask` -> `Answer`: a question to a core about its connections or counters, or an order to it.
 
 use std::ops::Range;
 
@@ -18,8 +19,8 @@ use crate::observe::stats::Stats;
 use crate::protocol::Error;
 use crate::protocol::resp::Resp;
 use crate::runtime::io::{ConnId, CoreId, Socket};
-use crate::shard::KeyDigest;
-use crate::shard::item::Item;
+use crate::shard::item::{Item, Kind};
+use crate::shard::{DbKey, KeyDigest};
 
 /// Arguments as slices, on the stack for usual commands.
 pub type Args<'a> = SmallVec<[&'a [u8]; 8]>;
@@ -124,7 +125,7 @@ pub struct Call {
 }
 
 /// The client and the place in its row of replies that a reply is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ReplyTo {
     /// Its connection, on the core that asked.
     pub conn: ConnId,
@@ -154,6 +155,70 @@ pub enum Access {
 
 /// Entries on loan to a coordinator: the database and the entry, key included.
 pub type Loan = Vec<(u16, Item)>;
+
+/// A client's wait for keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct WaitId {
+    /// The core of the client.
+    pub core: CoreId,
+    /// The reply that it waits for.
+    pub to: ReplyTo,
+}
+
+/// A command that has found nothing, and runs again when a key is ready.
+#[derive(Debug)]
+pub struct Blocked {
+    /// The command.
+    pub call: Call,
+    /// The arguments to run it with.
+    pub args: OwnedArgs,
+    /// When the wait ends by itself, Unix milliseconds.
+    pub until_ms: Option<i64>,
+}
+
+/// What a client waits for on one shard.
+#[derive(Debug)]
+pub struct Place {
+    /// The database.
+    pub db: u16,
+    /// The kind of value that a key must get.
+    pub kind: Kind,
+    /// Whether any change of a key ends the wait, its removal included.
+    pub even_if_gone: bool,
+    /// The keys.
+    pub keys: Vec<Box<[u8]>>,
+    /// The keys that the command needs, if they are all on this shard.
+    pub whole: Option<Vec<Box<[u8]>>>,
+}
+
+/// What becomes of a client's places in the lines of a shard.
+#[derive(Debug)]
+pub enum Standing {
+    /// It has found nothing for the first time, and joins.
+    Joins(Place),
+    /// It has found nothing again.
+    Stays,
+    /// It has been served.
+    Leaves,
+}
+
+/// What a shard has to know of a command that ran on its entries elsewhere.
+#[derive(Debug, Default)]
+pub struct Aftermath {
+    /// Keys that may be ready for others now.
+    pub changed: Vec<DbKey>,
+    /// If the command is one that may wait: the client, which is one of the sender, and what it does.
+    pub wait: Option<(ReplyTo, Standing)>,
+}
+
+/// Keys reserved for a client that waits for one of them.
+#[derive(Debug)]
+pub struct Grant {
+    /// Names the reservation.
+    pub txn: TxnId,
+    /// The entries of the keys.
+    pub loan: Loan,
+}
 
 /// What one core says to another. What is rare and large is boxed, so that the frequent ones stay small.
 #[derive(Debug)]
@@ -236,6 +301,28 @@ pub enum Message {
         txn: TxnId,
         /// The entries.
         loan: Loan,
+        /// What else follows from it.
+        after: Option<Box<Aftermath>>,
+    },
+
+    /// A command of your client has found nothing, and has joined the lines of its keys here.
+    Blocked {
+        /// The reply that the client waits for.
+        to: ReplyTo,
+        /// The command.
+        blocked: Box<Blocked>,
+    },
+    /// A key that your client waits for is ready: try again.
+    Offer {
+        /// The reply that the client waits for.
+        to: ReplyTo,
+        /// All keys that the command needs, if this shard has them and they were free.
+        grant: Option<Box<Grant>>,
+    },
+    /// This client of mine waits no more.
+    Withdraw {
+        /// The reply that it waited for.
+        to: ReplyTo,
     },
 
     /// A question or an order to a core.
@@ -300,6 +387,13 @@ pub enum Query {
         filter: ClientFilter,
         /// The client that asks: if it is among them, it still gets the reply.
         caller: u64,
+    },
+    /// End the wait of a client for keys.
+    Unblock {
+        /// The client's id.
+        client: u64,
+        /// Answer it with an error instead of as if its time was over.
+        error: bool,
     },
     /// Hold back commands until a Unix time in milliseconds.
     Pause {

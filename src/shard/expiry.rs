@@ -119,6 +119,7 @@ impl Shard {
     fn walk_on(&mut self, slot: usize, mut walk: Walk, budget: &mut Budget) -> Option<Walk> {
         let (index, now_ms) = (self.pass.db, self.now_ms);
         let (expired, record, garbage) = (&mut self.expired, self.record_expired, &mut self.garbage);
+        let awaited = &mut self.awaited;
         let mut removed = 0;
         let hashes = &mut self.pass.hashes;
         let found_before = hashes.len();
@@ -129,6 +130,7 @@ impl Shard {
             budget,
             &mut |item| {
                 removed += 1;
+                awaited.note(index, item.key());
                 if record {
                     expired.push(Expired { db: index, item });
                 } else if item.value().is_some() {

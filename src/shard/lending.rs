@@ -9,7 +9,8 @@ impl Shard {
     /// Takes a key's entries out of every database.
     pub fn lend(&mut self, key: &Key<'_>, loan: &mut Vec<(u16, Item)>) {
         for db in 0..self.dbs.len() {
-            if let Some(item) = self.take(db, key) {
+            // Not a change: what becomes of the entry is known when it comes back.
+            if let Some(item) = self.dbs[db].remove(key) {
                 loan.push((db as u16, item));
             }
         }

@@ -6,6 +6,7 @@
 //! [`Shard::take_expired`].
 
 pub mod access;
+pub mod awaited;
 pub mod db;
 pub mod expiry;
 mod field_expiry;
@@ -19,6 +20,7 @@ pub mod values;
 
 pub use crate::types::Str;
 pub use access::Lfu;
+pub use awaited::{Awaited, DbKey};
 pub use db::{Cursor, Db, ExpiryPolicy, Upsert};
 pub use expiry::{ExpireProgress, Garbage};
 pub use item::{Encoding, Item, Kind};
@@ -166,6 +168,8 @@ pub struct Shard {
     pub settings: Settings,
     /// What waits for being freed.
     pub garbage: Garbage,
+    /// Keys that clients wait for, and which of them have changed.
+    pub awaited: Awaited,
     hasher: Hasher,
     expired: Vec<Expired>,
     pass: expiry::Pass,
@@ -187,6 +191,7 @@ impl Shard {
             record_expired: false,
             settings: Settings::default(),
             garbage: Garbage::default(),
+            awaited: Awaited::default(),
             hasher,
             expired: Vec::new(),
             pass: expiry::Pass::default(),
@@ -300,6 +305,7 @@ impl Shard {
     #[cold]
     fn expire(&mut self, db: usize, key: &Key<'_>) {
         let Some(item) = self.dbs[db].remove(key) else { return };
+        self.awaited.note(db, key.bytes);
         self.stats.expired_keys += 1;
         if self.record_expired {
             self.expired.push(Expired { db, item });
@@ -339,6 +345,7 @@ impl Shard {
     pub fn insert(&mut self, db: usize, key: &Key<'_>, mut item: Item) -> bool {
         self.position(db, key);
         item.set_lru(self.first_access());
+        self.awaited.note(db, key.bytes);
         let Some(old) = self.dbs[db].insert(key, item) else { return false };
         // One whose time is over is still there if expiry is paused.
         let lived = !old.is_expired(self.now_ms);
@@ -349,7 +356,7 @@ impl Shard {
     /// Removes a key; `None` if it is not there or its time is over.
     pub fn remove(&mut self, db: usize, key: &Key<'_>) -> Option<Item> {
         self.position(db, key)?;
-        self.dbs[db].remove(key)
+        self.take(db, key)
     }
 
     /// Removes a key and frees its value, a large one in steps. Returns whether it was there.
@@ -428,9 +435,11 @@ impl Shard {
         self.insert(db, key, Item::collection(key.bytes, value, None))
     }
 
-    /// Takes an item out as it is, to be put into another shard.
+    /// Takes an item out as it is, to be put in elsewhere.
     pub fn take(&mut self, db: usize, key: &Key<'_>) -> Option<Item> {
-        self.dbs[db].remove(key)
+        let item = self.dbs[db].remove(key)?;
+        self.awaited.note(db, key.bytes);
+        Some(item)
     }
 
     /// Puts an item in as it is, and returns the one that it replaced.
@@ -442,6 +451,8 @@ impl Shard {
     pub fn swap_dbs(&mut self, a: usize, b: usize) {
         self.interrupt_walk();
         self.dbs.swap(a, b);
+        self.awaited.note_all(a);
+        self.awaited.note_all(b);
     }
 
     /// Empties a database. Its items go to the garbage. Returns how many they were.
@@ -449,6 +460,7 @@ impl Shard {
         self.interrupt_walk();
         let count = self.dbs[db].len();
         self.garbage.push_tables(self.dbs[db].take_tables());
+        self.awaited.note_all(db);
         count
     }
 

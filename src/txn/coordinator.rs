@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::command::spec::Merge;
-use crate::route::message::{Access, Call, Loan, Message, OwnedArgs, ReplyTo, TxnId};
+use crate::route::message::{Access, Aftermath, Call, Loan, Message, OwnedArgs, ReplyTo, TxnId};
 use crate::runtime::io::CoreId;
 use crate::txn::merge::Partial;
 
@@ -92,6 +92,8 @@ pub struct Txn {
     pub started_ticks: u64,
     /// Keys whose entries were asked for after the first ones had come.
     pub fetched: BTreeSet<Vec<u8>>,
+    /// It is another attempt of a client that waits for keys.
+    pub again: bool,
     shared: bool,
     participants: Vec<Participant>,
     stage: Stage,
@@ -113,7 +115,9 @@ impl Txn {
         debug_assert!(participants.is_sorted_by_key(|participant| participant.shard));
         let stage = Stage::Trying { missing: participants.len(), refused: false };
         let fetched = BTreeSet::new();
-        let txn = Txn { id, to, call, args, work, started_ticks, fetched, shared, participants, stage };
+        let again = false;
+        let txn =
+            Txn { id, to, call, args, work, started_ticks, fetched, again, shared, participants, stage };
         let messages = (0..txn.participants.len()).map(|at| txn.ask(at, false)).collect();
         (txn, messages)
     }
@@ -169,7 +173,8 @@ impl Txn {
         let mut messages = Vec::new();
         for held in self.participants.iter_mut().filter(|participant| participant.granted) {
             held.granted = false;
-            messages.push((held.shard, Message::Release { txn: id, loan: std::mem::take(&mut held.loan) }));
+            let loan = std::mem::take(&mut held.loan);
+            messages.push((held.shard, Message::Release { txn: id, loan, after: None }));
         }
         self.stage = Stage::Ordered(0);
         messages.push(self.ask(0, true));
@@ -233,8 +238,14 @@ impl Txn {
         )
     }
 
-    /// The messages that give borrowed entries back, each to the shard that `owner` names for its key.
-    pub fn give_back(self, loan: Loan, owner: impl Fn(&[u8]) -> CoreId) -> Vec<(CoreId, Message)> {
+    /// The messages that give borrowed entries back, each to the shard that `owner` names for its key, with what
+    /// `after` has for the shard.
+    pub fn give_back(
+        self,
+        loan: Loan,
+        owner: impl Fn(&[u8]) -> CoreId,
+        mut after: impl FnMut(CoreId) -> Option<Box<Aftermath>>,
+    ) -> Vec<(CoreId, Message)> {
         let mut loans: Vec<(CoreId, Loan)> =
             self.participants.iter().map(|participant| (participant.shard, Loan::new())).collect();
         for entry in loan {
@@ -242,6 +253,10 @@ impl Txn {
             let at = loans.binary_search_by_key(&shard, |(shard, _)| *shard);
             loans[at.expect("a command writes to its own keys only")].1.push(entry);
         }
-        loans.into_iter().map(|(shard, loan)| (shard, Message::Release { txn: self.id, loan })).collect()
+        let txn = self.id;
+        loans
+            .into_iter()
+            .map(|(shard, loan)| (shard, Message::Release { txn, loan, after: after(shard) }))
+            .collect()
     }
 }

@@ -94,6 +94,7 @@ impl Cluster {
             assert!(state.locks.is_empty(), "{what}: {} reservations", state.locks.len());
             assert!(state.tickets.is_empty(), "{what}: {} tickets of transactions", state.tickets.len());
             assert!(state.txns.is_empty(), "{what}: {} transactions", state.txns.len());
+            assert!(state.blocking.is_empty(), "{what}: {:?}", state.blocking);
             assert!(state.asks.is_empty(), "{what}: {} questions", state.asks.len());
             assert!(
                 state.to_self.is_empty()

@@ -3,6 +3,7 @@
 //!
 //! `CORELANE_SIM_SEEDS` sets how many seeds each number of shards gets, `CORELANE_SIM_SEED` replays a single one.
 
+mod blocking;
 mod broken;
 mod client;
 mod cluster;

@@ -118,12 +118,17 @@ fn number(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
 }
 
-/// Examines so many seeds, unless the environment says otherwise.
-fn examine_seeds(shards: u16, count: u64) {
-    let seeds = match number("CORELANE_SIM_SEED") {
+/// So many seeds, unless the environment says otherwise.
+pub(crate) fn seeds(count: u64) -> std::ops::Range<u64> {
+    match number("CORELANE_SIM_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("CORELANE_SIM_SEEDS").unwrap_or(count),
-    };
+    }
+}
+
+/// Examines so many seeds.
+fn examine_seeds(shards: u16, count: u64) {
+    let seeds = seeds(count);
     let count = seeds.end - seeds.start;
     let mut undecided = 0;
     for seed in seeds {

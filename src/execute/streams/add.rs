@@ -48,6 +48,7 @@ pub fn xadd(cx: &mut Exec<'_>) -> Result<(), Error> {
     if let Some(trim) = trim {
         log.trim(trim);
     }
+    cx.shard.awaited.note(cx.db, key.bytes);
     cx.changes += 1;
     reply_id(&mut cx.reply, id);
     Ok(())

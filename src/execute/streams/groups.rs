@@ -58,6 +58,9 @@ pub fn xgroup_destroy(cx: &mut Exec<'_>) -> Result<(), Error> {
     let key = cx.key(2);
     let stream = cx.shard.write::<Stream>(cx.db, &key)?.ok_or(KEY_REQUIRED)?;
     let existed = stream.remove_group(cx.args[3]).is_some();
+    if existed {
+        cx.shard.awaited.note(cx.db, key.bytes);
+    }
     cx.changes += u64::from(existed);
     cx.reply.int(i64::from(existed));
     Ok(())

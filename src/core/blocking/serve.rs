@@ -1,0 +1,201 @@
+//! The side of the shard whose keys are waited for: asking those in line after a key has changed.
+
+use std::collections::VecDeque;
+
+use crate::command::lookup::Command;
+use crate::command::spec::Flags;
+use crate::core::blocking::{Attempt, Fault, Held};
+use crate::core::state::{CoreState, Waiter};
+use crate::route::message::{Access, Grant, Loan, Message, ReplyTo, Standing, TxnId, WaitId};
+use crate::runtime::io::CoreId;
+use crate::shard::{DbKey, Item};
+use crate::txn::locks::TicketId;
+
+impl Attempt {
+    /// What the client does in the lines of its keys.
+    pub(in crate::core) fn standing(&self) -> Standing {
+        if self.served { Standing::Leaves } else { Standing::Stays }
+    }
+}
+
+impl CoreState {
+    /// Asks those who wait for keys that have changed. Called after each command; it has nothing to do if none has.
+    #[inline]
+    pub(in crate::core) fn serve(&mut self) {
+        if self.shard.awaited.has_changed() {
+            self.serve_pending();
+        }
+    }
+
+    /// Asks whoever is to be asked, until everybody has answered or an answer is to come from another core.
+    #[cold]
+    pub(in crate::core) fn serve_pending(&mut self) {
+        while let Some((db, key)) = self.next_line() {
+            if let Some(id) = self.ask_next(db, &key) {
+                self.offer(id, (db, key));
+            }
+        }
+    }
+
+    fn next_line(&mut self) -> Option<DbKey> {
+        while let Some(changed) = self.shard.awaited.take() {
+            self.blocking.waiters.changed(changed);
+        }
+        self.blocking.waiters.take_pending()
+    }
+
+    fn ask_next(&mut self, db: u16, key: &[u8]) -> Option<WaitId> {
+        let kind = self.shard.peek(usize::from(db), &self.shard.key(key)).map(Item::kind);
+        self.blocking.waiters.ask_next(db, key, kind)
+    }
+
+    /// Offers a ready key to the one who is asked.
+    fn offer(&mut self, id: WaitId, line: DbKey) {
+        let grant = match self.blocking.waiters.whole(id).map(<[_]>::to_vec) {
+            Some(keys) if self.locks.admits(&self.access_to(&keys), false) => {
+                if id.core == self.core {
+                    return self.try_here(id);
+                }
+                let txn = self.next_txn();
+                let ticket =
+                    self.locks.acquire(self.access_to(&keys), false, Waiter::Txn { txn, lend: None });
+                self.tickets.insert(txn, ticket.expect("it was admitted"));
+                let grant = self.grant_to_waiter(txn, &keys);
+                let held = Held { lines: VecDeque::from([line]), keys: keys.into_iter().collect() };
+                self.blocking.grants.insert(txn, held);
+                Some(grant)
+            }
+            _ => None,
+        };
+        self.send(id.core, Message::Offer { to: id.to, grant });
+    }
+
+    fn access_to(&self, keys: &[Box<[u8]>]) -> Access {
+        Access::Keys(keys.iter().map(|key| self.shard.key(key).hash).collect())
+    }
+
+    /// Lends reserved keys to a waiter.
+    fn grant_to_waiter(&mut self, txn: TxnId, keys: &[Box<[u8]>]) -> Box<Grant> {
+        let mut loan = Loan::new();
+        for key in keys {
+            self.shard.lend(&self.shard.key(key), &mut loan);
+        }
+        if self.blocking.fault_for_test == Some(Fault::Copies) {
+            let copies = loan.iter().map(|(db, item)| (*db, item.clone_as(item.key()))).collect();
+            self.shard.receive(copies);
+        }
+        Box::new(Grant { txn, loan })
+    }
+
+    /// Lets a client of this core, whose keys are all here, try again.
+    fn try_here(&mut self, id: WaitId) {
+        if self.postpones(id.to) {
+            return;
+        }
+        match self.try_again(id.to, None) {
+            Ok(Attempt { served: false, .. }) => self.blocking.waiters.answered(id),
+            Ok(attempt) => {
+                self.blocking.served[0] += 1;
+                self.leave_others(self.core, id.to, &attempt);
+                self.blocking.waiters.leave(id, &mut self.shard.awaited);
+            }
+            Err(_) => self.blocking.waiters.leave(id, &mut self.shard.awaited),
+        }
+    }
+
+    /// A client of another core, or of this one, has tried its command on keys of this shard.
+    pub(in crate::core) fn on_standing(&mut self, from: CoreId, to: ReplyTo, standing: Standing) {
+        let id = WaitId { core: from, to };
+        match standing {
+            Standing::Joins(place) => self.blocking.waiters.join(id, place, &mut self.shard.awaited),
+            Standing::Stays => self.blocking.waiters.answered(id),
+            Standing::Leaves => self.blocking.waiters.leave(id, &mut self.shard.awaited),
+        }
+    }
+
+    /// A client of another core, or of this one, waits no more.
+    pub(in crate::core) fn on_withdraw(&mut self, from: CoreId, to: ReplyTo) {
+        self.blocking.waiters.leave(WaitId { core: from, to }, &mut self.shard.awaited);
+        self.serve_pending();
+    }
+
+    /// Entries have come back: who waits for one could not be asked while it was out of sight.
+    pub(in crate::core) fn receive_loan(&mut self, loan: Loan) {
+        if !self.shard.awaited.is_empty() && !self.is_deaf() {
+            for (db, item) in &loan {
+                self.blocking.waiters.back_in_sight(*db, item.key());
+            }
+        }
+        self.shard.receive(loan);
+    }
+
+    /// A reservation is about to end, under which these keys were changed: who waits for them is asked under it, before
+    /// anybody else sees them, one after the other. Returns whether it is kept for somebody.
+    pub(in crate::core) fn pass_on(&mut self, txn: TxnId, changed: Vec<DbKey>) -> bool {
+        let mut held = self.blocking.grants.remove(&txn).unwrap_or_default();
+        self.join_lines(&mut held, changed);
+        while let Some((db, key)) = held.lines.front() {
+            let Some(id) = self.ask_next(*db, key) else {
+                held.lines.pop_front();
+                continue;
+            };
+            let whole = self.blocking.waiters.whole(id).map(<[_]>::to_vec);
+            match whole.filter(|whole| whole.iter().all(|key| held.keys.contains(key))) {
+                Some(_) if id.core == self.core => {
+                    self.try_here(id);
+                    let changed = self.take_changes();
+                    self.join_lines(&mut held, changed);
+                }
+                Some(whole) => {
+                    let grant = self.grant_to_waiter(txn, &whole);
+                    self.blocking.grants.insert(txn, held);
+                    self.send(id.core, Message::Offer { to: id.to, grant: Some(grant) });
+                    return true;
+                }
+                // It needs other keys, too, and tries when all are free.
+                None => self.send(id.core, Message::Offer { to: id.to, grant: None }),
+            }
+        }
+        false
+    }
+
+    /// The lines of keys that have changed under a reservation are asked under it, from the front.
+    fn join_lines(&mut self, held: &mut Held, changed: Vec<DbKey>) {
+        let deaf = self.is_deaf();
+        for (db, key) in changed.into_iter().filter(|_| !deaf) {
+            if self.blocking.waiters.restart(db, &key) {
+                held.keys.insert(key.clone());
+                held.lines.push_back((db, key));
+            }
+        }
+    }
+
+    fn is_deaf(&self) -> bool {
+        self.blocking.fault_for_test == Some(Fault::Deaf)
+    }
+
+    /// Keys that have changed, and are awaited.
+    pub(in crate::core) fn take_changes(&mut self) -> Vec<DbKey> {
+        std::iter::from_fn(|| self.shard.awaited.take()).collect()
+    }
+
+    /// A name for a reservation that this core makes on its own shard.
+    fn next_txn(&mut self) -> TxnId {
+        TxnId { coordinator: self.core, number: self.next_number() }
+    }
+
+    /// A command that stood in line has run under its reservation: those who wait for what it has changed are asked under
+    /// it. Returns whether it is kept for somebody.
+    pub(in crate::core) fn pass_on_ticket(&mut self, ticket: TicketId, command: &Command) -> bool {
+        // What is shared with other readers is not given away.
+        if !self.shard.awaited.has_changed() || !command.flags.contains(Flags::WRITE) {
+            return false;
+        }
+        let (txn, changed) = (self.next_txn(), self.take_changes());
+        let kept = self.pass_on(txn, changed);
+        if kept {
+            self.tickets.insert(txn, ticket);
+        }
+        kept
+    }
+}
