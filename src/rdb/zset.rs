@@ -1,7 +1,7 @@
 //! Sorted sets. Large ones are written from the greatest member to the smallest, because Redis is quickest at inserting
 //! before all others.
 
-use super::{Error, Output, Reader, Rules, Writer, packed, types};
+use super::{Error, Output, Reader, Rules, Text, Writer, packed, types};
 use crate::shard::values::{Typed, Zset, ZsetRules};
 
 const DUPLICATE: Error = Error::Corrupt("a sorted set with a member twice");
@@ -34,10 +34,17 @@ pub(super) fn read(kind: u8, reader: &mut Reader<'_>, rules: &Rules) -> Result<Z
 
 fn members(kind: u8, reader: &mut Reader<'_>, rules: &ZsetRules) -> Result<Zset, Error> {
     let count = reader.count()?;
-    let mut zset = Zset::for_members(usize::try_from(count).unwrap_or(usize::MAX), 0, rules);
+    let mut longest = 0;
+    if count <= rules.settings.zset_max_listpack_entries as u64 {
+        // A listpack on the way to a large one would lose the sign of a score of -0.
+        let mut ahead = reader.clone();
+        for _ in 0..count {
+            longest = longest.max(scored(kind, &mut ahead)?.0.str().len());
+        }
+    }
+    let mut zset = Zset::for_members(usize::try_from(count).unwrap_or(usize::MAX), longest, rules);
     for _ in 0..count {
-        let member = reader.string()?;
-        let score = if kind == types::ZSET_2 { reader.double() } else { reader.double_digits() }?;
+        let (member, score) = scored(kind, reader)?;
         if score.is_nan() {
             return Err(Error::Corrupt("a score that is no number"));
         }
@@ -46,4 +53,11 @@ fn members(kind: u8, reader: &mut Reader<'_>, rules: &ZsetRules) -> Result<Zset,
         }
     }
     Ok(zset)
+}
+
+/// A member with its score.
+fn scored<'a>(kind: u8, reader: &mut Reader<'a>) -> Result<(Text<'a>, f64), Error> {
+    let member = reader.string()?;
+    let score = if kind == types::ZSET_2 { reader.double() } else { reader.double_digits() }?;
+    Ok((member, score))
 }
