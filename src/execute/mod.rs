@@ -128,4 +128,15 @@ impl<'a> Exec<'a> {
         }
         result
     }
+
+    /// Runs a handler where nobody can wait, as in a transaction: a blocking command that finds nothing says so at once.
+    pub fn run_at_once(&mut self, handler: Handler) -> Result<(), Error> {
+        let result = self.run(handler);
+        match self.wait.take().map(|wait| wait.null) {
+            Some(Null::Array) => self.reply.null_array(),
+            Some(Null::Bulk) => self.reply.null(),
+            None => {}
+        }
+        result
+    }
 }

@@ -34,7 +34,7 @@ impl Bench {
         let mut out = Vec::new();
         let mut cx = Exec::new(args, &mut self.shard, 0, Reply::new(&mut out, self.resp), None);
         // What failed has its error in the reply.
-        let _ = cx.run(choice(args[0], self.family).unwrap_or_else(|| handler(args[0])));
+        let _ = cx.run_at_once(choice(args[0], self.family).unwrap_or_else(|| handler(args[0])));
         self.changes = cx.changes;
         out
     }
