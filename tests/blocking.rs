@@ -74,7 +74,7 @@ fn one_push_serves_as_many_as_it_has_elements_in_their_order() {
         for key in ["a", "b", "c", "d"] {
             let line = format!("BLPOP {key} 0");
             let mut waiters: Vec<Client> = (0..5).map(|_| waiting(server, &mut viewer, &line)).collect();
-            assert_eq!(figure(&mut viewer, "total_blocking_keys"), 1);
+            wait_for(&mut viewer, "total_blocking_keys", 1);
             viewer.send(&["RPUSH", key, "0", "1", "2"]).expect("sent");
             viewer.send(&["LLEN", key]).expect("sent");
             assert_eq!(viewer.read_many(2).expect("two replies"), [Value::Int(3), Value::Int(0)]);
@@ -95,7 +95,7 @@ fn whoever_waits_for_several_keys_gets_one_element() {
         let mut viewer = server.client();
         let mut many = waiting(server, &mut viewer, "BLPOP a b c d e f 0");
         let mut popper = waiting(server, &mut viewer, "BLMPOP 0 3 x y d LEFT COUNT 9");
-        assert_eq!(figure(&mut viewer, "total_blocking_keys"), 8);
+        wait_for(&mut viewer, "total_blocking_keys", 8);
         call(&mut viewer, "RPUSH d 1 2");
         assert_eq!(read(&mut many), bulks(&["d", "1"]));
         assert_eq!(read(&mut popper), Value::Array(vec![Value::bulk("d"), bulks(&["2"])]));
@@ -169,7 +169,7 @@ fn waits_end_by_themselves_and_by_others() {
             client.send(&words("BLPOP a b c d 30")).expect("sent");
             client.send(&["PING"]).expect("sent");
             wait_for_blocked(viewer, 1);
-            assert_eq!(figure(viewer, "clients_in_timeout_table"), 1);
+            wait_for(viewer, "clients_in_timeout_table", 1);
             let list = call(viewer, &format!("CLIENT LIST ID {id}")).to_string();
             assert!(list.contains(" flags=b "), "{list}");
         };
@@ -364,11 +364,11 @@ fn members_of_a_group_share_what_is_new_and_learn_its_end() {
                     waiting(server, &mut viewer, &format!("XREADGROUP GROUP g {name} BLOCK 0 STREAMS s >"))
                 })
                 .into();
-            assert_eq!(figure(&mut viewer, "total_blocking_keys_on_nokey"), 1);
+            wait_for(&mut viewer, "total_blocking_keys_on_nokey", 1);
             call(&mut viewer, "XADD s 1-1 f v");
             let first = read(&mut members[0]);
             assert_eq!(first, array([array([bulk("s"), array([entry("1-1", "f", "v")])])]), "{end}");
-            assert_eq!(figure(&mut viewer, "blocked_clients"), 2);
+            wait_for(&mut viewer, "blocked_clients", 2);
             assert!(!call(&mut viewer, end).is_error(), "{end}");
             for member in &mut members[1..] {
                 let reply = read(member).to_string();
@@ -389,7 +389,7 @@ fn whoever_waits_is_not_idle_and_goes_with_the_server() {
             .into();
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_millis(2500) {
-            assert_eq!(figure(&mut viewer, "blocked_clients"), 3);
+            wait_for(&mut viewer, "blocked_clients", 3);
             std::thread::sleep(Duration::from_millis(200));
         }
         call(&mut viewer, "RPUSH a x");
