@@ -544,6 +544,8 @@ fn shutdown_ends_the_process() {
             let mut server = start(shards);
             let mut c = server.client();
             let mut idle = server.client();
+            // A connection that is not accepted yet would be reset, not closed.
+            assert_eq!(text(idle.call(&["PING"])), "PONG");
             c.send(&[&["SHUTDOWN"], options].concat()).unwrap();
             if fine {
                 assert_eq!(server.wait(Duration::from_secs(20)).code(), Some(0));
