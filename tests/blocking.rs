@@ -133,6 +133,28 @@ fn elements_run_along_chains() {
 }
 
 #[test]
+fn replies_to_earlier_requests_do_not_wait() {
+    everywhere(|server| {
+        let mut viewer = server.client();
+        let mut first = waiting(server, &mut viewer, "BLPOP list 0");
+        let mut second = server.client();
+        let pipeline: [&[&str]; 4] =
+            [&["SET", "a", "1"], &["GET", "a"], &["LPUSH", "list", "1"], &["BLPOP", "list", "0"]];
+        for request in pipeline {
+            second.send(request).expect("sent");
+        }
+        assert_eq!(
+            second.read_many(3).expect("three replies"),
+            [Value::ok(), Value::bulk("1"), Value::Int(1)]
+        );
+        assert_eq!(read(&mut first), bulks(&["list", "1"]));
+        wait_for_blocked(&mut viewer, 1);
+        call(&mut viewer, "LPUSH list 2");
+        assert_eq!(read(&mut second), bulks(&["list", "2"]));
+    });
+}
+
+#[test]
 fn keys_become_ready_by_whatever_makes_a_list() {
     everywhere(|server| {
         let mut viewer = server.client();

@@ -197,7 +197,9 @@ impl CoreState {
             if client.sending {
                 self.check_output_limit(conn);
             } else if client.row.ready_len() > 0
-                && (client.row.gaps() == 0 || client.row.ready_len() >= PART_BYTES)
+                && (client.row.gaps() == 0
+                    || client.row.ready_len() >= PART_BYTES
+                    || client.waiting == Waiting::Blocked)
             {
                 let bytes = client.row.take_ready();
                 client.sending = true;

@@ -196,6 +196,8 @@ impl CoreState {
         let gone = match self.clients.get_same(to.conn, to.client) {
             Some(client) => {
                 client.waiting = Waiting::Blocked;
+                // Replies to what it sent before are not held back for a wait without end.
+                CoreState::mark_dirty(&mut self.dirty, client);
                 client.half_closed
             }
             None => return self.withdraw(to, &shards),
