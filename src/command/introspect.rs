@@ -6,7 +6,9 @@
 use crate::base::glob;
 use crate::command::keys;
 use crate::command::lookup::{self, Command};
-use crate::command::spec::{BeginSearch, Categories, FindKeys, Flags, Group, KeyFlags, KeySpec, Spec};
+use crate::command::spec::{
+    BeginSearch, Categories, FindKeys, Flags, Group, KeyFlags, KeyPos, KeySpec, Spec,
+};
 use crate::command::syntax::{self, Arg, Kind};
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
@@ -178,7 +180,7 @@ pub fn get_keys_and_flags(args: &[&[u8]], reply: &mut Reply) -> Result<(), Error
     Ok(())
 }
 
-fn keys_of_request(request: &[&[u8]]) -> Result<smallvec::SmallVec<[keys::KeyPos; 4]>, Error> {
+fn keys_of_request(request: &[&[u8]]) -> Result<smallvec::SmallVec<[KeyPos; 4]>, Error> {
     let command = lookup::shared().find(request).ok_or(Error::text("ERR Invalid command specified"))?;
     let spec = command.spec();
     if !keys::has_keys(spec) {

@@ -7,17 +7,8 @@
 use smallvec::SmallVec;
 
 use crate::base::number;
-use crate::command::spec::{BeginSearch, FindKeys, Flags, KeyFlags, KeySpec, Spec};
+use crate::command::spec::{BeginSearch, FindKeys, Flags, KeyFlags, KeyPos, KeySpec, Spec};
 use crate::protocol::Error;
-
-/// A key among the arguments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeyPos {
-    /// Its index; the command's name is argument 0.
-    pub index: usize,
-    /// What happens to it.
-    pub flags: KeyFlags,
-}
 
 /// Positions of keys at regular distances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

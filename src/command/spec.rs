@@ -6,8 +6,6 @@
 use bitflags::bitflags;
 use smallvec::SmallVec;
 
-use crate::command::keys::KeyPos;
-
 bitflags! {
     /// Command flags, as `COMMAND INFO` prints them (redis.io/docs/reference/command-tips and key-specs).
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -240,6 +238,15 @@ impl KeySpec {
 /// Tells what one call does with its key, for a command whose key spec has
 /// [`KeyFlags::VARIABLE_FLAGS`]. Takes all arguments, the name included.
 pub type KeyFlagsOf = fn(&[&[u8]]) -> KeyFlags;
+
+/// A key among the arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyPos {
+    /// Its index; the command's name is argument 0.
+    pub index: usize,
+    /// What happens to it.
+    pub flags: KeyFlags,
+}
 
 /// Finds the keys of one call, for a command with a key spec that says [`BeginSearch::Unknown`]. Takes all arguments, the
 /// name included.

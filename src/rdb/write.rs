@@ -4,6 +4,8 @@
 //! bits, `0x81` and 64 bits, all big-endian. With `11` the other six bits are the form of a string that is not stored
 //! as length and bytes: an integer of 8, 16 or 32 bits (0 to 2), or compressed by LZF (3).
 
+use std::cell::RefCell;
+
 use crate::base::lzf::Compressor;
 use crate::types::Str;
 
@@ -44,17 +46,23 @@ impl Output for Count {
     }
 }
 
+thread_local! {
+    /// Its table is large, and need not be cleared from one string to the next.
+    static COMPRESSOR: RefCell<Compressor> = RefCell::default();
+}
+
 /// Writes to an output.
 #[derive(Debug, Clone, Default)]
 pub struct Writer<O> {
     out: O,
-    compressor: Option<Compressor>,
+    /// Strings are compressed if that saves something.
+    compress: bool,
 }
 
 impl<O: Output> Writer<O> {
     /// Writes to `out`, strings compressed if that is wanted and makes them shorter.
     pub fn new(out: O, compress: bool) -> Writer<O> {
-        Writer { out, compressor: compress.then(Compressor::default) }
+        Writer { out, compress }
     }
 
     /// The output.
@@ -131,9 +139,13 @@ impl<O: Output> Writer<O> {
 
     /// Writes a string in compressed form, if that saves something.
     fn compressed(&mut self, bytes: &[u8]) -> bool {
-        let Some(compressor) = &mut self.compressor else { return false };
+        if !self.compress {
+            return false;
+        }
         let mut compressed = Vec::new();
-        let saves = compressor.compress(bytes, bytes.len() - SAVED_MIN, &mut compressed);
+        let most = bytes.len() - SAVED_MIN;
+        let saves =
+            COMPRESSOR.with_borrow_mut(|compressor| compressor.compress(bytes, most, &mut compressed));
         if saves {
             self.byte(SPECIAL | LZF);
             self.length(compressed.len() as u64);
