@@ -183,6 +183,14 @@ mod tests {
     }
 
     #[test]
+    fn whatever_has_no_subcommands_runs() {
+        let subcommands = entries().flat_map(|entry| entry.subcommands);
+        for entry in entries().filter(|entry| entry.subcommands.is_empty()).chain(subcommands) {
+            assert!(!matches!(entry.run, Run::Subcommands), "{} has no handler", entry.spec.name);
+        }
+    }
+
+    #[test]
     fn documentation_is_complete() {
         for (Command { full_name, .. }, spec) in commands() {
             assert!(spec.summary.ends_with('.') && spec.summary.len() < 100, "{full_name}: {}", spec.summary);

@@ -1,6 +1,7 @@
 //! The commands on keys, whatever their values' type.
 
 use super::words::*;
+use crate::admin;
 use crate::execute::{dump, keys, sort};
 
 const SORTED: KeySpec = KeySpec::at(1, &[RO, ACCESS]);
@@ -407,5 +408,6 @@ static OBJECT: &[Entry] = &[
             "6.2.0",
             "O(1)",
         ),
-    ),
+    )
+    .session(admin::help),
 ];

@@ -1,6 +1,7 @@
 //! The stream commands.
 
 use super::words::*;
+use crate::admin;
 use crate::command::spec::{BeginSearch, FindKeys};
 use crate::execute::streams;
 
@@ -278,7 +279,8 @@ static XGROUP: &[Entry] = &[
             "5.0.0",
             "O(1)",
         ),
-    ),
+    )
+    .session(admin::help),
     Entry::new(
         Spec::new("setid", -5, Group::Stream)
             .flags(&[WRITE])
@@ -325,7 +327,8 @@ static XINFO: &[Entry] = &[
             "5.0.0",
             "O(1)",
         ),
-    ),
+    )
+    .session(admin::help),
     Entry::new(
         Spec::new("stream", -3, Group::Stream)
             .flags(&[READONLY])
