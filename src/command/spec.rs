@@ -333,6 +333,9 @@ pub struct Spec {
     pub keys: &'static [KeySpec],
     /// Set if the flags of the key depend on the arguments. Such a command has one key, found by `keys`.
     pub variable_flags: Option<KeyFlagsOf>,
+    /// The argument that names the first field or member which it looks up in a hash, set or sorted set; 0 if it looks up
+    /// none. The memory is asked for ahead of time.
+    pub field_at: u8,
     /// Set if the key specs do not tell the keys, and a function does.
     pub key_finder: Option<KeyFinder>,
     /// How it is carried out over several shards.
@@ -366,6 +369,7 @@ impl Spec {
             categories: Categories::empty(),
             keys: &[],
             variable_flags: None,
+            field_at: 0,
             key_finder: None,
             spread: Spread::Local,
             group,
@@ -404,6 +408,12 @@ impl Spec {
     /// Sets the function that tells the key's flags from the arguments.
     pub const fn variable_flags(mut self, flags_of: KeyFlagsOf) -> Spec {
         self.variable_flags = Some(flags_of);
+        self
+    }
+
+    /// Sets the argument that names a field or member.
+    pub const fn field(mut self, at: u8) -> Spec {
+        self.field_at = at;
         self
     }
 

@@ -5,7 +5,7 @@ use crate::execute::hashes;
 
 pub(super) static ROWS: &[Entry] = &[
     Entry::new(
-        Spec::new("hdel", -3, Group::Hash)
+        Spec::new("hdel", -3, Group::Hash).field(2)
             .flags(&[WRITE, FAST])
             .categories(Categories::HASH)
             .keys(&[KeySpec::at(1, &[RW, DELETE])])
@@ -16,7 +16,7 @@ pub(super) static ROWS: &[Entry] = &[
     )
     .keys(hashes::hdel),
     Entry::new(
-        Spec::new("hexists", 3, Group::Hash)
+        Spec::new("hexists", 3, Group::Hash).field(2)
             .flags(&[READONLY, FAST])
             .categories(Categories::HASH)
             .keys(KEY_LOOK)
@@ -60,7 +60,7 @@ pub(super) static ROWS: &[Entry] = &[
     )
     .keys(hashes::hexpiretime),
     Entry::new(
-        Spec::new("hget", 3, Group::Hash)
+        Spec::new("hget", 3, Group::Hash).field(2)
             .flags(&[READONLY, FAST])
             .categories(Categories::HASH)
             .keys(KEY_READ)
@@ -82,7 +82,7 @@ pub(super) static ROWS: &[Entry] = &[
     )
     .keys(hashes::hgetall),
     Entry::new(
-        Spec::new("hincrby", 4, Group::Hash)
+        Spec::new("hincrby", 4, Group::Hash).field(2)
             .flags(&[WRITE, DENYOOM, FAST])
             .categories(Categories::HASH)
             .keys(KEY_MODIFY)
@@ -93,7 +93,7 @@ pub(super) static ROWS: &[Entry] = &[
     )
     .keys(hashes::hincrby),
     Entry::new(
-        Spec::new("hincrbyfloat", 4, Group::Hash)
+        Spec::new("hincrbyfloat", 4, Group::Hash).field(2)
             .flags(&[WRITE, DENYOOM, FAST])
             .categories(Categories::HASH)
             .keys(KEY_MODIFY)
@@ -126,7 +126,7 @@ pub(super) static ROWS: &[Entry] = &[
     )
     .keys(hashes::hlen),
     Entry::new(
-        Spec::new("hmget", -3, Group::Hash)
+        Spec::new("hmget", -3, Group::Hash).field(2)
             .flags(&[READONLY, FAST])
             .categories(Categories::HASH)
             .keys(KEY_READ)
@@ -137,7 +137,7 @@ pub(super) static ROWS: &[Entry] = &[
     )
     .keys(hashes::hmget),
     Entry::new(
-        Spec::new("hmset", -4, Group::Hash)
+        Spec::new("hmset", -4, Group::Hash).field(2)
             .flags(&[WRITE, DENYOOM, FAST])
             .categories(Categories::HASH)
             .keys(KEY_UPDATE)
@@ -225,7 +225,7 @@ pub(super) static ROWS: &[Entry] = &[
     )
     .keys(hashes::hscan),
     Entry::new(
-        Spec::new("hset", -4, Group::Hash)
+        Spec::new("hset", -4, Group::Hash).field(2)
             .flags(&[WRITE, DENYOOM, FAST])
             .categories(Categories::HASH)
             .keys(KEY_UPDATE)
@@ -236,7 +236,7 @@ pub(super) static ROWS: &[Entry] = &[
     )
     .keys(hashes::hset),
     Entry::new(
-        Spec::new("hsetnx", 4, Group::Hash)
+        Spec::new("hsetnx", 4, Group::Hash).field(2)
             .flags(&[WRITE, DENYOOM, FAST])
             .categories(Categories::HASH)
             .keys(&[KeySpec::at(1, &[RW, INSERT])])
@@ -247,7 +247,7 @@ pub(super) static ROWS: &[Entry] = &[
     )
     .keys(hashes::hsetnx),
     Entry::new(
-        Spec::new("hstrlen", 3, Group::Hash)
+        Spec::new("hstrlen", 3, Group::Hash).field(2)
             .flags(&[READONLY, FAST])
             .categories(Categories::HASH)
             .keys(KEY_LOOK)

@@ -11,6 +11,7 @@ const KEY_INSERT: &[KeySpec] = &[KeySpec::at(1, &[RW, INSERT])];
 pub(super) static ROWS: &[Entry] = &[
     Entry::new(
         Spec::new("sadd", -3, Group::Set)
+            .field(2)
             .flags(&[WRITE, DENYOOM, FAST])
             .categories(Categories::SET)
             .keys(KEY_INSERT)
@@ -108,6 +109,7 @@ pub(super) static ROWS: &[Entry] = &[
     .keys(sets::sinterstore),
     Entry::new(
         Spec::new("sismember", 3, Group::Set)
+            .field(2)
             .flags(&[READONLY, FAST])
             .categories(Categories::SET)
             .keys(KEY_LOOK)
@@ -129,6 +131,7 @@ pub(super) static ROWS: &[Entry] = &[
     .keys(sets::smembers),
     Entry::new(
         Spec::new("smismember", -3, Group::Set)
+            .field(2)
             .flags(&[READONLY, FAST])
             .categories(Categories::SET)
             .keys(KEY_READ)
@@ -181,6 +184,7 @@ pub(super) static ROWS: &[Entry] = &[
     .keys(sets::srandmember),
     Entry::new(
         Spec::new("srem", -3, Group::Set)
+            .field(2)
             .flags(&[WRITE, FAST])
             .categories(Categories::SET)
             .keys(&[KeySpec::at(1, &[RW, DELETE])])

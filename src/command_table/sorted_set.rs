@@ -47,7 +47,7 @@ pub(super) static ROWS: &[Entry] = &[
     )
     .keys(sorted_sets::bzpopmin),
     Entry::new(
-        command("zadd", -4)
+        command("zadd", -4).field(3)
             .flags(&[WRITE, DENYOOM, FAST])
             .keys(KEY_UPDATE)
             .docs(
@@ -107,7 +107,7 @@ pub(super) static ROWS: &[Entry] = &[
     )
     .keys(sorted_sets::zdiffstore),
     Entry::new(
-        command("zincrby", 4)
+        command("zincrby", 4).field(3)
             .flags(&[WRITE, DENYOOM, FAST])
             .keys(KEY_MODIFY)
             .docs("Adds to the score of a member.", "1.2.0", "O(log(N)) for N members")
@@ -173,7 +173,7 @@ pub(super) static ROWS: &[Entry] = &[
     )
     .keys(sorted_sets::zmpop),
     Entry::new(
-        command("zmscore", -3)
+        command("zmscore", -3).field(2)
             .flags(&[READONLY, FAST])
             .keys(KEY_READ)
             .docs("Returns the scores of members.", "6.2.0", "O(N) for N members asked for")
@@ -255,7 +255,7 @@ pub(super) static ROWS: &[Entry] = &[
     )
     .keys(sorted_sets::zrangestore),
     Entry::new(
-        command("zrank", -3)
+        command("zrank", -3).field(2)
             .flags(&[READONLY, FAST])
             .keys(KEY_READ)
             .docs("Returns the rank of a member, counted from the lowest score.", "2.0.0", "O(log(N))")
@@ -264,7 +264,7 @@ pub(super) static ROWS: &[Entry] = &[
     )
     .keys(sorted_sets::zrank),
     Entry::new(
-        command("zrem", -3)
+        command("zrem", -3).field(2)
             .flags(&[WRITE, FAST])
             .keys(KEY_REMOVE)
             .docs(
@@ -329,7 +329,7 @@ pub(super) static ROWS: &[Entry] = &[
     )
     .keys(sorted_sets::zrevrangebyscore),
     Entry::new(
-        command("zrevrank", -3)
+        command("zrevrank", -3).field(2)
             .flags(&[READONLY, FAST])
             .keys(KEY_READ)
             .docs("Returns the rank of a member, counted from the highest score.", "2.0.0", "O(log(N))")
@@ -351,7 +351,7 @@ pub(super) static ROWS: &[Entry] = &[
     )
     .keys(sorted_sets::zscan),
     Entry::new(
-        command("zscore", 3)
+        command("zscore", 3).field(2)
             .flags(&[READONLY, FAST])
             .keys(KEY_READ)
             .docs("Returns the score of a member.", "1.2.0", "O(1)")

@@ -19,7 +19,7 @@ use crate::protocol::Error;
 use crate::protocol::resp::{Limits, ManyArgs, Parsed, Parser, Reply, whole_array};
 use crate::route::message::{Access, Args, Call, Message, OwnedArgs, ReplyTo};
 use crate::runtime::io::{ConnId, CoreId};
-use crate::shard::{Cursor, Key};
+use crate::shard::{Cursor, Key, KeyDigest};
 use crate::shared::lock;
 
 /// Unparsed input of a client that cannot run at the moment, beyond which it is not read from, in bytes.
@@ -238,7 +238,7 @@ impl CoreState {
             window.push(Request { args: first..args.len(), frame_len, command, key });
         }
         if window.len() > 1 {
-            self.prefetch(conn, &window);
+            self.prefetch(conn, &window, &args);
         }
         let (mut done, mut outcome) = (0, Next::Taken);
         for (nth, request) in window.iter().enumerate() {
@@ -255,11 +255,19 @@ impl CoreState {
         (outcome, done)
     }
 
-    /// Asks the processor for the tables, then the places in them, then the items that these requests will look up.
-    fn prefetch(&self, conn: ConnId, window: &[Request<'_>]) {
+    /// Asks the processor for the tables, then the places in them, then the items that these requests will look up; then the
+    /// same for fields of collections.
+    fn prefetch(&self, conn: ConnId, window: &[Request<'_>], args: &[&[u8]]) {
         let Some(db) = self.clients.get(conn).map(|client| usize::from(client.session.db)) else { return };
         let keys = window.iter().filter_map(|request| request.key.map(|(_, key)| key.digest()));
-        self.shard.dbs[db].prefetch(keys.filter(|key| self.map.owner(key.slot) == self.core));
+        let is_here = |key: &KeyDigest| self.map.owner(key.slot) == self.core;
+        self.shard.dbs[db].prefetch(keys.filter(is_here));
+        let fields = window.iter().filter_map(|request| {
+            let at = usize::from(request.command?.spec().field_at);
+            let field = args[request.args.clone()].get(at).filter(|_| at > 0)?;
+            Some((request.key?.1.digest(), *field))
+        });
+        self.shard.dbs[db].prefetch_fields(fields.filter(|(key, _)| is_here(key)));
     }
 
     /// Parses and runs one request that is inline, incomplete, odd or wrong. `Err` is the length that the frame must

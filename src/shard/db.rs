@@ -7,12 +7,14 @@
 //! most the earliest expiry of an item or of a watched hash's field in it, but for the rest that [`super::expiry`] grants; 0
 //! if none.
 
+use smallvec::SmallVec;
+
 use super::Budget;
 use super::item::{Item, Kind};
 use super::key::{Hasher, Key, KeyDigest, Slot};
 use super::leaf::common_capacity;
 use super::table::{Position, Table};
-use super::values::{Hash, Typed};
+use super::values::{Fields, Hash, Typed};
 use crate::base::crc::SLOTS;
 use crate::base::rng::Rng;
 use crate::types::Str;
@@ -477,7 +479,18 @@ impl Db {
         let tables = || keys.clone().filter_map(|key| Some((self.tables.get(key.slot.index())?, key)));
         tables().for_each(|(table, _)| super::table::prefetch(table));
         tables().for_each(|(table, key)| table.prefetch_home(key));
-        tables().for_each(|(table, key)| table.prefetch_item(key));
+        tables().filter_map(|(table, key)| table.likely(key.hash)).for_each(Item::prefetch);
+    }
+
+    /// The same for fields (members) of large collections, after [`Db::prefetch`] of their keys.
+    pub fn prefetch_fields<'a>(&self, wanted: impl Iterator<Item = (KeyDigest, &'a [u8])>) {
+        let found = wanted.filter_map(|(key, field)| {
+            let fields = self.tables.get(key.slot.index())?.likely(key.hash)?.value()?.fields()?;
+            Some((fields, fields.hash(field)))
+        });
+        let found: SmallVec<[(&Fields, u64); 16]> = found.collect();
+        found.iter().for_each(|(fields, hash)| fields.prefetch_home(*hash));
+        found.iter().for_each(|(fields, hash)| fields.prefetch_item(*hash));
     }
 }
 

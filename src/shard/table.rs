@@ -157,7 +157,6 @@ impl Table {
         if self.is_node() { self.leaf_below(hash) } else { (self, hash) }
     }
 
-    #[cold]
     fn leaf_below(&self, mut hash: u64) -> (&Table, u64) {
         let mut table = self;
         while let Some(children) = table.children() {
@@ -577,16 +576,20 @@ impl Table {
         prefetch(self.data.cast::<Place>().wrapping_add(home));
     }
 
-    /// Asks for the item that a key seems to have.
+    /// Likewise in a table that may be a node.
     #[inline]
-    pub(super) fn prefetch_item(&self, key: KeyDigest) {
-        let (leaf, hash) = self.leaf(key.hash);
+    pub(super) fn prefetch_home_below(&self, hash: u64) {
+        let (leaf, hash) = self.leaf(hash);
+        prefetch(leaf.data.cast::<Place>().wrapping_add(leaf.home(tag(hash))));
+    }
+
+    /// The item that a key seems to have: its place is looked at, itself is not.
+    #[inline]
+    pub(super) fn likely(&self, hash: u64) -> Option<&Item> {
+        let (leaf, hash) = self.leaf(hash);
         let tag = tag(hash);
         let from = leaf.places().get(leaf.home(tag)..).unwrap_or_default();
-        let near = from.iter().map_while(Option::as_ref).find(|item| item.tag() >= tag);
-        if let Some(item) = near {
-            item.prefetch();
-        }
+        from.iter().map_while(Option::as_ref).find(|item| item.tag() >= tag)
     }
 }
 

@@ -112,6 +112,20 @@ impl Fields {
         self.hasher.hash(field)
     }
 
+    /// Asks the processor for where a field with this hash would be.
+    #[inline]
+    pub fn prefetch_home(&self, hash: u64) {
+        self.table.prefetch_home_below(hash);
+    }
+
+    /// Asks for the item that a field with this hash seems to have.
+    #[inline]
+    pub fn prefetch_item(&self, hash: u64) {
+        if let Some(item) = self.table.likely(hash) {
+            item.prefetch();
+        }
+    }
+
     /// Visits the items whose field has this hash: hardly ever more than one.
     pub fn visit_hash(&self, hash: u64, visit: &mut impl FnMut(&Item)) {
         let from = hash >> POSITION_SHIFT << POSITION_SHIFT;

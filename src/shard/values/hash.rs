@@ -133,6 +133,15 @@ impl Hash {
         Some(Hash(Form::Triples { pack, watched: false }))
     }
 
+    /// The hash table of a large one.
+    #[inline]
+    pub fn fields(&self) -> Option<&Fields> {
+        match &self.0 {
+            Form::Table(table) => Some(&table.fields),
+            Form::Pairs(_) | Form::Triples { .. } => None,
+        }
+    }
+
     /// How it is stored.
     pub fn stored(&self) -> Stored<'_> {
         match &self.0 {

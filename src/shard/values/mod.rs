@@ -112,6 +112,17 @@ impl Value {
         }
     }
 
+    /// The hash table of a large one.
+    #[inline]
+    pub fn fields(&self) -> Option<&Fields> {
+        match self {
+            Value::Set(Set::Table(fields)) => Some(fields),
+            Value::Hash(hash) => hash.fields(),
+            Value::Zset(zset) => zset.fields(),
+            _ => None,
+        }
+    }
+
     /// How it is stored.
     pub fn encoding(&self) -> Encoding {
         each!(self, this => this.encoding())

@@ -65,6 +65,12 @@ pub(super) struct Scored {
 }
 
 impl Scored {
+    /// The members in no order.
+    #[inline]
+    pub(super) fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
     /// Without members.
     pub(super) fn new(hasher: &Hasher) -> Scored {
         Scored { fields: Fields::new(hasher), tree: Ranked::default() }

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::scored::{self, Scored};
-use super::{Typed, typed};
+use super::{Fields, Typed, typed};
 use crate::base::number::{format_f64, parse_f64_bound};
 use crate::base::rng::Rng;
 use crate::shard::item::Encoding;
@@ -73,6 +73,15 @@ impl Zset {
         let mut zset = Zset(Form::Small(list));
         zset.expect_members(zset.len(), rules);
         Some(zset)
+    }
+
+    /// The hash table of a large one.
+    #[inline]
+    pub fn fields(&self) -> Option<&Fields> {
+        match &self.0 {
+            Form::Large(scored) => Some(scored.fields()),
+            Form::Small(_) => None,
+        }
     }
 
     /// The listpack of a small one.
