@@ -236,6 +236,7 @@ impl Garbage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shard::values::{Set, SetRules};
     use crate::shard::{ExpiryPolicy, Hasher, Key, Str};
     use proptest::prelude::*;
 
@@ -359,6 +360,22 @@ mod tests {
         assert_eq!(freed, 1001);
         let key = Key::new(b"1", &Hasher::from_seed(1));
         assert!(shard.peek(0, &key).is_none());
+    }
+
+    #[test]
+    fn a_large_value_in_an_emptied_database_is_freed_in_steps() {
+        let mut shard = shard();
+        let (key, hasher) = (shard.key(b"set"), shard.hasher().clone());
+        let rules = SetRules::new(&shard.settings, &hasher);
+        let set = shard.write_or_insert(0, &key, Set::default).unwrap();
+        (0..5_000).for_each(|n| assert!(set.insert(Str::Bytes(format!("member {n}").as_bytes()), &rules)));
+        shard.flush(0);
+        let mut steps = 0;
+        while !shard.garbage.is_empty() {
+            shard.garbage.free_some(&mut Budget::items(64));
+            steps += 1;
+        }
+        assert!(steps >= 5_000 / 64, "{steps} steps");
     }
 
     #[test]

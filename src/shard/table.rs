@@ -537,6 +537,10 @@ impl Table {
                     break;
                 }
                 budget.spend(1);
+                let value = place.as_mut().and_then(Item::value_mut);
+                if value.is_some_and(|value| !value.drop_some(budget)) {
+                    break;
+                }
                 *place = None;
                 dropped += 1;
             }
