@@ -2,7 +2,7 @@
 //! shards and in RESP2 and RESP3.
 //!
 //! A run is a function of its seed. The environment can change it:
-//! - `CORELANE_DIFF_COMMANDS`: commands in total over the six combinations (default 216,000);
+//! - `CORELANE_DIFF_COMMANDS`: commands in total over the six combinations (default 1,080,000);
 //! - `CORELANE_DIFF_SEED`: the seed (default 1);
 //! - `CORELANE_DIFF_REFERENCE`: the reference server (default: `redis-server` in PATH);
 //! - `CORELANE_DIFF_BINARY`: a server to test in the place of Corelane, started without `--shards`.
@@ -119,7 +119,7 @@ impl Pair {
 fn compare_servers(shards: usize, resp: u8) {
     let base = number_from_env(SEED, 1);
     let seed = base.wrapping_mul(1_000).wrapping_add(shards as u64 * 10 + u64::from(resp));
-    let total = (number_from_env(COMMANDS, 216_000) as usize).div_ceil(COMBINATIONS);
+    let total = (number_from_env(COMMANDS, 1_080_000) as usize).div_ceil(COMBINATIONS);
     let name = format!("{SEED}={base} ({shards} shards, RESP{resp})");
     let mut pair = Pair::start(shards, resp);
     let mut commands = Commands::new(seed).for_reference(pair.is_modern);
