@@ -269,7 +269,13 @@ impl CoreState {
 
     /// Ends a transaction's reservation and runs those whose turn has come.
     fn let_go(&mut self, txn: TxnId) {
-        let Some(ticket) = self.tickets.remove(&txn) else { return };
+        if let Some(ticket) = self.tickets.remove(&txn) {
+            self.release_ticket(ticket);
+        }
+    }
+
+    /// Gives a ticket up and runs those whose turn has come.
+    pub(super) fn release_ticket(&mut self, ticket: TicketId) {
         let mut granted = std::collections::VecDeque::from(self.locks.release(ticket));
         while let Some((ticket, waiter)) = granted.pop_front() {
             match waiter {

@@ -40,6 +40,7 @@ use crate::route::message::{
 };
 use crate::runtime::io::CoreId;
 use crate::shard::{DbKey, Kind, Slot};
+use crate::txn::locks::TicketId;
 use waiters::Waiters;
 
 const UNBLOCKED: Error = Error::text("UNBLOCKED client unblocked via CLIENT UNBLOCK");
@@ -120,6 +121,8 @@ struct Held {
     lines: VecDeque<DbKey>,
     /// The keys that it covers, as far as somebody may be given them.
     keys: BTreeSet<Box<[u8]>>,
+    /// What was reserved besides, for waiters that need further keys.
+    more: Vec<TicketId>,
 }
 
 /// What another attempt of a waiting client came to.

@@ -61,7 +61,8 @@ impl CoreState {
                     self.locks.acquire(self.access_to(&keys), false, Waiter::Txn { txn, lend: None });
                 self.tickets.insert(txn, ticket.expect("it was admitted"));
                 let grant = self.grant_to_waiter(txn, &keys);
-                let held = Held { lines: VecDeque::from([line]), keys: keys.into_iter().collect() };
+                let keys = keys.into_iter().collect();
+                let held = Held { lines: VecDeque::from([line]), keys, more: Vec::new() };
                 self.blocking.grants.insert(txn, held);
                 Some(grant)
             }
@@ -140,7 +141,7 @@ impl CoreState {
                 continue;
             };
             let whole = self.blocking.waiters.whole(id).map(<[_]>::to_vec);
-            match whole.filter(|whole| whole.iter().all(|key| held.keys.contains(key))) {
+            match whole.filter(|whole| self.covers(&mut held, txn, whole)) {
                 Some(_) if id.core == self.core => {
                     self.try_here(id);
                     let changed = self.take_changes();
@@ -156,7 +157,24 @@ impl CoreState {
                 None => self.send(id.core, Message::Offer { to: id.to, grant: None }),
             }
         }
+        held.more.into_iter().for_each(|ticket| self.release_ticket(ticket));
         false
+    }
+
+    /// Whether all of these keys are reserved, which those that are free are by now.
+    fn covers(&mut self, held: &mut Held, txn: TxnId, keys: &[Box<[u8]>]) -> bool {
+        let missing: Vec<_> = keys.iter().filter(|key| !held.keys.contains(*key)).cloned().collect();
+        if missing.is_empty() {
+            return true;
+        }
+        let access = self.access_to(&missing);
+        if !self.locks.admits(&access, false) {
+            return false;
+        }
+        let ticket = self.locks.acquire(access, false, Waiter::Txn { txn, lend: None });
+        held.more.push(ticket.expect("it was admitted"));
+        held.keys.extend(missing);
+        true
     }
 
     /// The lines of keys that have changed under a reservation are asked under it, from the front.
