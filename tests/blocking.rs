@@ -132,6 +132,26 @@ fn elements_run_along_chains() {
     });
 }
 
+/// Whoever waits on one shard's keys is served before the next command, although the keys of a chain are more than
+/// the first of it has reserved.
+#[test]
+fn nobody_comes_in_between_a_chain_on_one_shard() {
+    everywhere(|server| {
+        let mut viewer = server.client();
+        for _ in 0..20 {
+            let mut first = waiting(server, &mut viewer, "BLMOVE a{t} b{t} LEFT RIGHT 0");
+            let mut second = waiting(server, &mut viewer, "BLMOVE b{t} c{t} LEFT RIGHT 0");
+            for request in [&["RPUSH", "a{t}", "x"][..], &["LLEN", "b{t}"]] {
+                viewer.send(request).expect("sent");
+            }
+            // Whoever asks for a key on the way waits until the chain has ended.
+            assert_eq!(viewer.read_many(2).expect("two replies"), [Value::Int(1), Value::Int(0)]);
+            assert_eq!(call(&mut viewer, "LPOP c{t}"), Value::bulk("x"));
+            assert_eq!([read(&mut first), read(&mut second)], [Value::bulk("x"), Value::bulk("x")]);
+        }
+    });
+}
+
 #[test]
 fn replies_to_earlier_requests_do_not_wait() {
     everywhere(|server| {
