@@ -197,7 +197,7 @@ fn table_stats(core: &CoreState, args: &[&[u8]]) -> String {
 /// For each database, the exclusive or of the digests of this core's keys.
 fn digests_of_dbs(core: &CoreState) -> Vec<u8> {
     let mut digests = Vec::new();
-    for db in &core.shard.dbs {
+    for db in core.shard.dbs.iter() {
         let mut all = Digest::ZERO;
         db.for_each(|item| {
             let mut digest = Digest::ZERO;

@@ -43,7 +43,7 @@ pub fn restore(cx: &mut Exec<'_>) -> Result<(), Error> {
         cx.shard.insert(db, &key, object.into_item(key.bytes, expire_at_ms));
         cx.shard.watch_fields(db, &key);
         if let Some(clock) = options.clock(cx.shard)
-            && let Some(item) = cx.shard.dbs[db].get_mut(&key)
+            && let Some(item) = cx.shard.dbs.of_mut(db, &key).get_mut(&key)
         {
             item.set_lru(clock);
         }

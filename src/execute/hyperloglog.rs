@@ -142,11 +142,11 @@ fn create_if_absent(shard: &mut Shard, db: usize, key: &Key<'_>) -> Result<bool,
 /// The sketch at a key that is there and holds a string.
 fn stored<'s>(shard: &'s mut Shard, db: usize, key: &Key<'_>) -> Result<Sketch<'s>, Error> {
     const THERE: &str = "the key was just found or inserted";
-    let item = shard.dbs[db].get(key).expect(THERE);
+    let item = shard.dbs.of(db, key).get(key).expect(THERE);
     // What is no sketch stays stored as it is.
     item.str().with_bytes(|bytes| View::of(bytes).map(drop))?;
     let max_bytes = shard.settings.hll_sparse_max_bytes;
-    Sketch::of(shard.dbs[db].string_mut(key).expect(THERE), max_bytes)
+    Sketch::of(shard.dbs.of_mut(db, key).string_mut(key).expect(THERE), max_bytes)
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub use scan::{keys, randomkey, scan, scan_cursor};
 use super::Exec;
 use crate::execute::arguments::integer;
 use crate::protocol::Error;
-use crate::shard::{Key, Shard};
+use crate::shard::{Db, Key, Shard};
 
 /// `DEL key [key ...]`
 pub fn del(cx: &mut Exec<'_>) -> Result<(), Error> {
@@ -65,7 +65,8 @@ pub fn type_(cx: &mut Exec<'_>) -> Result<(), Error> {
 
 /// `DBSIZE`
 pub fn dbsize(cx: &mut Exec<'_>) -> Result<(), Error> {
-    cx.reply.int(cx.shard.dbs[cx.db].len() as i64);
+    let keys: usize = cx.shard.dbs.parts(cx.db).map(Db::len).sum();
+    cx.reply.int(keys as i64);
     Ok(())
 }
 

@@ -466,10 +466,15 @@ impl Db {
         (f64::from(stale) * scale, ttl_ms * scale)
     }
 
+    /// An empty database with the same hash function.
+    pub fn emptied(&self) -> Db {
+        Db::new(self.hasher.clone())
+    }
+
     /// Takes everything out at once; dropping it all may take long, see [`super::Garbage`].
     pub(super) fn take_tables(&mut self) -> Box<[Table]> {
-        let hasher = self.hasher.clone();
-        std::mem::replace(self, Db::new(hasher)).tables
+        let empty = self.emptied();
+        std::mem::replace(self, empty).tables
     }
 
     /// Asks the processor for the tables of keys, then the places in them, then the items: each step while the waits

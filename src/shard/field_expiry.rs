@@ -14,7 +14,7 @@ impl Shard {
         if self.expiry_paused {
             return;
         }
-        if self.dbs[db].hash_mut(key).is_some_and(|hash| hash.remove(field)) {
+        if self.dbs.of_mut(db, key).hash_mut(key).is_some_and(|hash| hash.remove(field)) {
             self.stats.expired_subkeys += 1;
             self.remove_if_empty(db, key);
         }
@@ -24,7 +24,9 @@ impl Shard {
     /// Returns whether none is left. Nothing happens while expiry is paused.
     pub fn expire_fields(&mut self, db: usize, key: &Key<'_>, budget: &mut Budget) -> bool {
         let now_ms = self.now_ms;
-        let Some(hash) = self.dbs[db].hash_mut(key).filter(|_| !self.expiry_paused) else { return true };
+        let Some(hash) = self.dbs.of_mut(db, key).hash_mut(key).filter(|_| !self.expiry_paused) else {
+            return true;
+        };
         self.stats.expired_subkeys += hash.expire(now_ms, budget) as u64;
         if hash.has_expired(now_ms) {
             return false;
@@ -32,14 +34,14 @@ impl Shard {
         if hash.is_empty() {
             self.remove_if_empty(db, key);
         } else {
-            self.dbs[db].watch_fields(key);
+            self.dbs.of_mut(db, key).watch_fields(key);
         }
         true
     }
 
     /// Has active expiry come round for the fields of a hash of which some got an expiry.
     pub fn watch_fields(&mut self, db: usize, key: &Key<'_>) {
-        self.dbs[db].watch_fields(key);
+        self.dbs.of_mut(db, key).watch_fields(key);
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod awaited;
+pub mod databases;
 pub mod db;
 pub mod expiry;
 mod field_expiry;
@@ -21,6 +22,7 @@ pub mod values;
 pub use crate::types::Str;
 pub use access::Lfu;
 pub use awaited::{Awaited, DbKey};
+pub use databases::{Databases, Wing};
 pub use db::{Cursor, Db, ExpiryPolicy, Upsert};
 pub use expiry::{ExpireProgress, Garbage};
 pub use item::{Encoding, Item, Kind};
@@ -145,7 +147,7 @@ pub struct WrongType;
 /// One core's keys. See the module.
 pub struct Shard {
     /// The databases, by number.
-    pub dbs: Vec<Db>,
+    pub dbs: Databases,
     /// The slots that it owns: all, unless there are more shards.
     pub slots: Range<u16>,
     /// The clock of this turn, Unix milliseconds.
@@ -179,7 +181,7 @@ impl Shard {
     /// A shard without keys.
     pub fn new(databases: usize, hasher: Hasher, seed: u64) -> Shard {
         Shard {
-            dbs: (0..databases).map(|_| Db::new(hasher.clone())).collect(),
+            dbs: Databases::new((0..databases).map(|_| Db::new(hasher.clone())).collect()),
             slots: 0..SLOTS as u16,
             now_ms: 0,
             stats: KeyspaceStats::default(),
@@ -201,6 +203,14 @@ impl Shard {
     /// The hash function.
     pub fn hasher(&self) -> &Hasher {
         &self.hasher
+    }
+
+    /// The part of a database that holds a slot, and the end of its slots.
+    pub fn part(&self, db: usize, slot: Slot) -> (&Db, u16) {
+        match self.dbs.wing(db, slot) {
+            Some((wing, part)) => (part, wing.slots.end),
+            None => (&self.dbs[db], self.slots.end),
+        }
     }
 
     /// Computes slot and hash of a key.
@@ -231,7 +241,7 @@ impl Shard {
         match self.lfu {
             None => self.lru_clock(),
             Some(lfu) => {
-                let old = self.dbs[db].get(key).map(Item::lru);
+                let old = self.dbs.of(db, key).get(key).map(Item::lru);
                 old.map_or(Lfu::first_access(self.now_ms), |old| lfu.access(old, self.now_ms, &mut self.rng))
             }
         }
@@ -261,7 +271,7 @@ impl Shard {
             return None;
         };
         self.stats.hits += 1;
-        Some(self.dbs[db].at(key, place))
+        Some(self.dbs.of(db, key).at(key, place))
     }
 
     /// The item of a key that is about to be changed: like [`Shard::lookup_read`], but counts neither hit nor miss.
@@ -274,14 +284,14 @@ impl Shard {
     /// The item of a key unless its time is over; nothing is counted or changed.
     #[inline]
     pub fn peek(&self, db: usize, key: &Key<'_>) -> Option<&Item> {
-        self.dbs[db].get(key).filter(|item| !item.is_expired(self.now_ms))
+        self.dbs.of(db, key).get(key).filter(|item| !item.is_expired(self.now_ms))
     }
 
     /// Where a key is after it was expired if its time is over.
     #[inline]
     fn position(&mut self, db: usize, key: &Key<'_>) -> Option<u32> {
-        let place = self.dbs[db].position(key)?;
-        if self.dbs[db].at(key, place).is_expired(self.now_ms) {
+        let place = self.dbs.of(db, key).position(key)?;
+        if self.dbs.of(db, key).at(key, place).is_expired(self.now_ms) {
             if !self.expiry_paused {
                 self.expire(db, key);
             }
@@ -293,7 +303,7 @@ impl Shard {
     #[inline]
     fn touched(&mut self, db: usize, key: &Key<'_>, place: u32) -> &mut Item {
         let clock = self.lru_clock();
-        let item = self.dbs[db].at_mut(key, place);
+        let item = self.dbs.of_mut(db, key).at_mut(key, place);
         if self.touch {
             let access = self.lfu.map_or(clock, |lfu| lfu.access(item.lru(), self.now_ms, &mut self.rng));
             item.set_lru(access);
@@ -304,7 +314,7 @@ impl Shard {
     /// Removes a key because its time is over.
     #[cold]
     fn expire(&mut self, db: usize, key: &Key<'_>) {
-        let Some(item) = self.dbs[db].remove(key) else { return };
+        let Some(item) = self.dbs.of_mut(db, key).remove(key) else { return };
         self.awaited.note(db, key.bytes);
         self.stats.expired_keys += 1;
         if self.record_expired {
@@ -319,21 +329,21 @@ impl Shard {
     pub fn set_string(&mut self, db: usize, key: &Key<'_>, value: Str<'_>, policy: ExpiryPolicy) -> bool {
         let (now_ms, lru) = (self.now_ms, self.access_by_set(db, key));
         loop {
-            match self.dbs[db].upsert_string(key, value, policy, now_ms, lru) {
+            match self.dbs.of_mut(db, key).upsert_string(key, value, policy, now_ms, lru) {
                 Upsert::Inserted => return false,
                 Upsert::Replaced => return true,
                 Upsert::Expired => self.expire(db, key),
                 Upsert::Collection => {
                     // What stays of it is its expiry.
-                    let kept = self.dbs[db].get(key).and_then(Item::expire_at_ms);
+                    let kept = self.dbs.of(db, key).get(key).and_then(Item::expire_at_ms);
                     self.delete(db, key);
                     if policy == ExpiryPolicy::Keep
                         && let Some(at) = kept
                     {
-                        self.dbs[db].upsert_string(key, value, ExpiryPolicy::At(at), now_ms, lru);
+                        self.dbs.of_mut(db, key).upsert_string(key, value, ExpiryPolicy::At(at), now_ms, lru);
                         return true;
                     }
-                    self.dbs[db].upsert_string(key, value, policy, now_ms, lru);
+                    self.dbs.of_mut(db, key).upsert_string(key, value, policy, now_ms, lru);
                     return true;
                 }
             }
@@ -346,7 +356,7 @@ impl Shard {
         self.position(db, key);
         item.set_lru(self.first_access());
         self.awaited.note(db, key.bytes);
-        let Some(old) = self.dbs[db].insert(key, item) else { return false };
+        let Some(old) = self.dbs.of_mut(db, key).insert(key, item) else { return false };
         // One whose time is over is still there if expiry is paused.
         let lived = !old.is_expired(self.now_ms);
         self.discard(old);
@@ -413,7 +423,7 @@ impl Shard {
             Some(place) => place,
             None => {
                 self.insert(db, key, Item::collection(key.bytes, make().wrap(), None));
-                self.dbs[db].position(key).expect("it was just inserted")
+                self.dbs.of(db, key).position(key).expect("it was just inserted")
             }
         };
         typed_mut(self.touched(db, key, place))
@@ -422,10 +432,10 @@ impl Shard {
     /// Removes a key whose collection has lost its last element (a stream stays). Returns whether it was so.
     #[inline]
     pub fn remove_if_empty(&mut self, db: usize, key: &Key<'_>) -> bool {
-        let value = self.dbs[db].get(key).and_then(Item::value);
+        let value = self.dbs.of(db, key).get(key).and_then(Item::value);
         let empty = value.is_some_and(|value| value.is_empty() && value.kind() != Kind::Stream);
         if empty {
-            self.dbs[db].remove(key);
+            self.dbs.of_mut(db, key).remove(key);
         }
         empty
     }
@@ -437,20 +447,20 @@ impl Shard {
 
     /// Takes an item out as it is, to be put in elsewhere.
     pub fn take(&mut self, db: usize, key: &Key<'_>) -> Option<Item> {
-        let item = self.dbs[db].remove(key)?;
+        let item = self.dbs.of_mut(db, key).remove(key)?;
         self.awaited.note(db, key.bytes);
         Some(item)
     }
 
     /// Puts an item in as it is, and returns the one that it replaced.
     pub fn put(&mut self, db: usize, key: &Key<'_>, item: Item) -> Option<Item> {
-        self.dbs[db].insert(key, item)
+        self.dbs.of_mut(db, key).insert(key, item)
     }
 
     /// Exchanges two databases.
     pub fn swap_dbs(&mut self, a: usize, b: usize) {
         self.interrupt_walk();
-        self.dbs.swap(a, b);
+        self.dbs.exchange(a, b);
         self.awaited.note_all(a);
         self.awaited.note_all(b);
     }
@@ -458,8 +468,11 @@ impl Shard {
     /// Empties a database. Its items go to the garbage. Returns how many they were.
     pub fn flush(&mut self, db: usize) -> usize {
         self.interrupt_walk();
-        let count = self.dbs[db].len();
-        self.garbage.push_tables(self.dbs[db].take_tables());
+        let mut count = 0;
+        for part in self.dbs.parts_mut(db) {
+            count += part.len();
+            self.garbage.push_tables(part.take_tables());
+        }
         self.awaited.note_all(db);
         count
     }
@@ -475,10 +488,10 @@ impl Shard {
         let mut vain_draws = 0;
         loop {
             let mut rng = self.rng.clone();
-            let drawn = self.dbs[db].random(&mut rng)?;
+            let drawn = self.dbs.random(db, &mut rng)?;
             if !drawn.is_expired(self.now_ms) || vain_draws == VAIN_DRAWS_MAX {
                 // The same draw again, because the loop cannot hand out what it has borrowed.
-                return self.dbs[db].random(&mut self.rng);
+                return self.dbs.random(db, &mut self.rng);
             }
             if self.expiry_paused {
                 self.rng = rng;

@@ -55,7 +55,7 @@ fn set_expiry(cx: &mut Exec<'_>, name: &'static str, unit: Unit, since: Since) -
     if at <= cx.shard.now_ms {
         cx.shard.remove(cx.db, &key);
     } else {
-        cx.shard.dbs[cx.db].set_expiry(&key, Some(at));
+        cx.shard.dbs.of_mut(cx.db, &key).set_expiry(&key, Some(at));
     }
     cx.changes += 1;
     cx.reply.int(1);
@@ -155,7 +155,7 @@ pub fn persist(cx: &mut Exec<'_>) -> Result<(), Error> {
     let key = cx.key(1);
     let persists = cx.shard.lookup_write(cx.db, &key).is_some_and(|item| item.has_expiry());
     if persists {
-        cx.shard.dbs[cx.db].set_expiry(&key, None);
+        cx.shard.dbs.of_mut(cx.db, &key).set_expiry(&key, None);
         cx.changes += 1;
     }
     cx.reply.int(i64::from(persists));

@@ -77,7 +77,7 @@ pub fn memory_usage(cx: &mut Exec<'_>) -> Result<(), Error> {
             return Err(Error::Syntax);
         }
     }
-    match cx.shard.dbs[cx.db].get(&cx.key(2)) {
+    match cx.shard.dbs.of(cx.db, &cx.key(2)).get(&cx.key(2)) {
         Some(item) => cx.reply.int((item.memory_usage_bytes() + size_of::<Item>()) as i64),
         None => cx.reply.null(),
     }
@@ -86,7 +86,7 @@ pub fn memory_usage(cx: &mut Exec<'_>) -> Result<(), Error> {
 
 /// `DEBUG OBJECT key`
 pub fn debug_object(cx: &mut Exec<'_>) -> Result<(), Error> {
-    let item = cx.shard.dbs[cx.db].get(&cx.key(2)).ok_or(Error::NoSuchKey)?;
+    let item = cx.shard.dbs.of(cx.db, &cx.key(2)).get(&cx.key(2)).ok_or(Error::NoSuchKey)?;
     cx.reply.status(&format!(
         "Value at:{:p} refcount:{} encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}{}",
         item.key().as_ptr(),
@@ -172,7 +172,7 @@ pub fn debug_table(cx: &mut Exec<'_>) -> Result<(), Error> {
 
 /// `DEBUG SDSLEN key`. Keys and values have no spare room, and share one allocation unless the value is long.
 pub fn debug_sdslen(cx: &mut Exec<'_>) -> Result<(), Error> {
-    let item = cx.shard.dbs[cx.db].get(&cx.key(2)).ok_or(Error::NoSuchKey)?;
+    let item = cx.shard.dbs.of(cx.db, &cx.key(2)).get(&cx.key(2)).ok_or(Error::NoSuchKey)?;
     if item.encoding() == Encoding::Int || item.kind() != Kind::String {
         return Err(Error::text("ERR Not an sds encoded string."));
     }

@@ -15,12 +15,13 @@ pub fn keys(cx: &mut Exec<'_>) -> Result<(), Error> {
     let start = cx.reply.position();
     let reply = &mut cx.reply;
     let mut count = 0;
-    cx.shard.dbs[cx.db].for_each(|item| {
+    let mut visit = |item: &Item| {
         if pattern.matches(item.key()) && !item.is_expired(now_ms) {
             reply.bulk(item.key());
             count += 1;
         }
-    });
+    };
+    cx.shard.dbs.parts(cx.db).for_each(|part| part.for_each(&mut visit));
     reply.prepend(start, |reply| reply.array(count));
     Ok(())
 }
@@ -43,7 +44,8 @@ pub fn scan(cx: &mut Exec<'_>) -> Result<(), Error> {
     let reply = &mut cx.reply;
     let mut count = 0;
     let mut overdue = Vec::new();
-    let next = cx.shard.dbs[cx.db].scan(cursor, Budget::items(options.count), |item| {
+    let (part, end) = cx.shard.part(cx.db, cursor.slot());
+    let next = part.scan(cursor, Budget::items(options.count), |item| {
         if !options.pattern.matches(item.key()) {
         } else if item.is_expired(now_ms) {
             overdue.push(item.key().to_vec());
@@ -52,7 +54,7 @@ pub fn scan(cx: &mut Exec<'_>) -> Result<(), Error> {
             count += 1;
         }
     });
-    let next = if next == Cursor::START { after_shard(cx.shard.slots.end) } else { next };
+    let next = if next == Cursor::START { after_part(end) } else { next };
     scan_options::finish(&mut cx.reply, start, next.number(), count);
     for key in overdue {
         let key = cx.shard.key(&key);
@@ -61,8 +63,8 @@ pub fn scan(cx: &mut Exec<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Where a scan goes on behind the last slot of a shard.
-fn after_shard(end: u16) -> Cursor {
+/// Where a scan goes on behind the last slot of a shard, or of a part of the keyspace that is here.
+fn after_part(end: u16) -> Cursor {
     Slot::new(end).map_or(Cursor::START, Cursor::slot_start)
 }
 

@@ -52,10 +52,10 @@ pub fn getex(cx: &mut Exec<'_>) -> Result<(), Error> {
         (_, Some((form, at))) if !form.is_relative() && at <= now_ms => {
             cx.shard.remove(cx.db, &key).is_some()
         }
-        (_, Some((_, at))) => cx.shard.dbs[cx.db].set_expiry(&key, Some(at)),
+        (_, Some((_, at))) => cx.shard.dbs.of_mut(cx.db, &key).set_expiry(&key, Some(at)),
         (Some(Request::Persist), None) => {
             let has_expiry = cx.shard.peek(cx.db, &key).is_some_and(|item| item.has_expiry());
-            has_expiry && cx.shard.dbs[cx.db].set_expiry(&key, None)
+            has_expiry && cx.shard.dbs.of_mut(cx.db, &key).set_expiry(&key, None)
         }
         _ => false,
     };

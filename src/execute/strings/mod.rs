@@ -63,7 +63,7 @@ pub(super) fn buffer<'s>(
     if write(shard, db, key)?.is_none() {
         shard.insert(db, key, Item::heap(key.bytes, Vec::new(), None));
     }
-    let bytes = shard.dbs[db].string_mut(key).expect("it was just found or inserted");
+    let bytes = shard.dbs.of_mut(db, key).string_mut(key).expect("it was just found or inserted");
     let grows = bytes.len() < len;
     if bytes.is_empty() {
         // Fresh zeros come from the system without being written.
