@@ -16,6 +16,7 @@ mod set;
 mod sorted_set;
 mod stream;
 mod string;
+mod transactions;
 
 use crate::admin;
 use crate::command::spec::Spec;
@@ -30,6 +31,8 @@ pub enum Run {
     Keys(execute::Handler),
     /// A handler on the connection's core, with the session and the core's state.
     Session(admin::Handler),
+    /// The core itself: it runs the commands that `MULTI` has queued.
+    Exec,
 }
 
 /// One row: a command, what runs it, and its subcommands.
@@ -64,6 +67,12 @@ impl Entry {
         self
     }
 
+    /// It runs the commands that `MULTI` has queued.
+    pub const fn exec(mut self) -> Entry {
+        self.run = Run::Exec;
+        self
+    }
+
     /// Makes it a container.
     pub const fn subcommands(mut self, subcommands: &'static [Entry]) -> Entry {
         self.subcommands = subcommands;
@@ -88,6 +97,7 @@ pub static FAMILIES: &[&[Entry]] = &[
     sorted_set::ROWS,
     geo::ROWS,
     stream::ROWS,
+    transactions::ROWS,
     generic::ROWS,
     connection::ROWS,
     server::ROWS,
@@ -122,6 +132,8 @@ mod words {
     pub(super) const PROTECTED: Flags = Flags::PROTECTED;
     pub(super) const TOUCHES_ARBITRARY_KEYS: Flags = Flags::TOUCHES_ARBITRARY_KEYS;
     pub(super) const SYSTEM: Flags = Flags::SYSTEM;
+    pub(super) const UNQUEUED: Flags = Flags::UNQUEUED;
+    pub(super) const SKIP_SLOWLOG: Flags = Flags::SKIP_SLOWLOG;
 
     pub(super) const RO: KeyFlags = KeyFlags::RO;
     pub(super) const RW: KeyFlags = KeyFlags::RW;

@@ -9,10 +9,12 @@
 pub mod blocking;
 mod connections;
 mod dispatch;
+mod programs;
 mod remote;
 pub mod state;
 mod transactions;
 mod upkeep;
+mod watching;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

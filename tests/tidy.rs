@@ -50,7 +50,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("observe", &["command", "config", "runtime", "base"]),
     // The messages between cores carry entries, sockets and counters.
     ("route", &["command", "observe", "shard", "protocol", "runtime", "base"]),
-    ("txn", &["route", "command", "protocol", "runtime"]),
+    ("txn", &["route", "command", "shard", "protocol", "runtime"]),
     // Sessions and buffers of clients.
     ("net", &["command", "protocol", "runtime", "base"]),
     // What all cores share.

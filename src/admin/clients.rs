@@ -36,8 +36,8 @@ pub fn line(client: &Client, now_ms: i64, lookup: &Lookup) -> String {
     let output = &client.row;
     let text = String::from_utf8_lossy;
     format!(
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf={} \
-         qbuf-free={input_free} argv-mem={} multi-mem=0 rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} \
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={} watch={} qbuf={} \
+         qbuf-free={input_free} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} \
          cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={}",
         client.id,
         client.peer,
@@ -48,8 +48,11 @@ pub fn line(client: &Client, now_ms: i64, lookup: &Lookup) -> String {
         seconds(now_ms - client.active_ms),
         flags(client),
         session.db,
+        session.multi.as_ref().map_or(-1, |multi| multi.len() as i64),
+        session.watched.len(),
         input + client.running.frame_bytes,
         client.running.args_bytes,
+        session.multi_bytes(),
         output.ready_capacity(),
         client.output_peak_bytes,
         output.ready_len(),
@@ -72,6 +75,7 @@ fn flags(client: &Client) -> String {
     let session = &client.session;
     let letters: String = [
         ('O', session.monitor),
+        ('x', session.multi.is_some()),
         ('b', matches!(client.waiting, Waiting::Paused | Waiting::Blocked)),
         ('c', client.close_after_reply),
         ('U', client.is_unix),

@@ -159,6 +159,7 @@ pub fn quit(cx: &mut Cx<'_>) -> Result<Flow, Error> {
 /// # Errors
 /// None.
 pub fn reset(cx: &mut Cx<'_>) -> Result<Flow, Error> {
+    cx.core.unwatch(cx.conn);
     let fresh = new_session(cx.core);
     let session = &mut cx.client().session;
     let old = std::mem::replace(session, fresh);

@@ -16,6 +16,7 @@ pub mod query;
 pub mod redact;
 mod server;
 mod slowlog;
+pub mod transactions;
 
 pub use command::{
     command, command_count, command_docs, command_getkeys, command_getkeysandflags, command_info,

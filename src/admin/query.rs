@@ -43,6 +43,10 @@ pub fn answer(core: &mut CoreState, from: CoreId, query: Query) -> Answer {
             Answer::Done
         }
         Query::Debug { db, args } => Answer::Debug(debug::on_core(core, usize::from(db), &args.slices())),
+        Query::Watch { client, db, keys } => {
+            core.watch(from, client, db, &keys.slices());
+            Answer::Done
+        }
         Query::Monitors(count) => {
             core.monitors[from.index()] = count;
             core.monitored = core.monitors.iter().any(|&count| count > 0);

@@ -56,6 +56,8 @@ bitflags! {
         const TOUCHES_ARBITRARY_KEYS = 1 << 21;
         /// For the server's own use: `syscmd` among the documentation flags. Not printed.
         const SYSTEM = 1 << 22;
+        /// Runs at once although `MULTI` has begun. Not printed.
+        const UNQUEUED = 1 << 23;
     }
 }
 

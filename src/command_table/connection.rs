@@ -59,7 +59,7 @@ pub(super) static ROWS: &[Entry] = &[
     .session(connection::ping),
     Entry::new(
         Spec::new("quit", -1, Group::Connection)
-            .flags(&[ALLOW_BUSY, NOSCRIPT, LOADING, STALE, FAST, NO_AUTH])
+            .flags(&[ALLOW_BUSY, NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, UNQUEUED])
             .categories(Categories::CONNECTION)
             .docs("Ends the connection.", "1.0.0", "O(1)")
             .deprecated("7.2.0", "just closing the connection"),
@@ -67,7 +67,7 @@ pub(super) static ROWS: &[Entry] = &[
     .session(connection::quit),
     Entry::new(
         Spec::new("reset", 1, Group::Connection)
-            .flags(&[NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, ALLOW_BUSY])
+            .flags(&[NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, ALLOW_BUSY, UNQUEUED])
             .categories(Categories::CONNECTION)
             .docs("Brings the connection back to the state of a new one.", "6.2.0", "O(1)"),
     )

@@ -122,6 +122,7 @@ impl CoreState {
         if client.waiting == Waiting::Blocked {
             self.abandon_wait(client.id);
         }
+        self.forget_watched(client.id, &client.session.watched);
     }
 
     /// The peer has closed, or at least sends nothing more: it gets the replies to what it has sent. Who was held back by

@@ -15,6 +15,7 @@ use crate::command_table::Run;
 use crate::core::state::{CoreState, Order, Waiter};
 use crate::execute::{self, Exec, Wait};
 use crate::net::client::{Client, Input, ReplyMode, Running, Waiting};
+use crate::net::multi::Multi;
 use crate::protocol::Error;
 use crate::protocol::resp::{Limits, ManyArgs, Parsed, Parser, Reply, whole_array};
 use crate::route::message::{Access, Args, Call, Message, OwnedArgs, ReplyTo};
@@ -33,6 +34,7 @@ const OUTBOX_MAX_BYTES: usize = 16 << 20;
 
 /// Commands that a monitoring client may not run, because `CLIENT PAUSE` does not hold it back.
 const KEYSPACE: Flags = Flags::READONLY.union(Flags::WRITE).union(Flags::MAY_REPLICATE);
+const NOT_IN_MULTI: Error = Error::text("ERR Command not allowed inside a transaction");
 const MONITOR_ON_KEYS: Error = Error::text("ERR Replica can't interact with the keyspace");
 const DEBUG_NOT_ALLOWED: Error = Error::text(
     "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local \
@@ -57,7 +59,7 @@ impl Whose {
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
+pub(super) enum Next {
     /// It has run or is under way.
     Taken,
     /// It must wait (the client's `waiting` says for what) and be parsed again then.
@@ -147,8 +149,8 @@ impl CoreState {
     /// Keeps a client's unparsed input within bounds: stops reading, or closes the connection.
     fn bound_input(&mut self, conn: ConnId) {
         let Some(client) = self.clients.get_mut(conn) else { return };
-        let Some(input) = &client.input else { return };
-        let held = input.bytes().len();
+        let unparsed = client.input.as_ref().map_or(0, |input| input.bytes().len());
+        let held = unparsed + client.session.multi_bytes();
         if held as u64 > self.config.client_query_buffer_limit_bytes {
             self.stats.query_limit_disconnections += 1;
             let who = crate::admin::clients::line(client, self.shard.now_ms, self.lookup);
@@ -156,7 +158,7 @@ impl CoreState {
                 "Closing client that reached max query buffer length: {who} (qbuf initial bytes: {held})"
             ));
             self.close_client(conn);
-        } else if !client.is_ready() && held > INPUT_PAUSE_BYTES && !client.receive_paused {
+        } else if !client.is_ready() && unparsed > INPUT_PAUSE_BYTES && !client.receive_paused {
             client.receive_paused = true;
             self.orders.push(Order::Pause(conn));
         }
@@ -336,7 +338,17 @@ impl CoreState {
         if let Some(command) = command {
             self.stats.commands[usize::from(command.id.0)].rejected += 1;
         }
-        self.fail(conn, &error.to_string());
+        let mut text = error.to_string();
+        if let Some(queue) = self.clients.get_mut(conn).and_then(|client| client.session.multi.as_mut()) {
+            queue.broken = true;
+            if command.is_some_and(|command| matches!(command.entry.run, Run::Exec)) {
+                let reason = text.split_once(' ').map_or(text.as_str(), |(_, reason)| reason);
+                text = format!("EXECABORT Transaction discarded because of: {reason}");
+                self.clients.get_mut(conn).map(|client| client.session.multi = None);
+                self.unwatch(conn);
+            }
+        }
+        self.fail(conn, &text);
         self.finish_muted(conn);
         Next::Taken
     }
@@ -371,9 +383,13 @@ impl CoreState {
         if client.session.reply_mode != ReplyMode::On && client.row.gaps() > 0 {
             return wait_for_replies(client);
         }
+        if client.session.multi.is_some() && !command.flags.contains(Flags::UNQUEUED) {
+            return self.enqueue(conn, command, args);
+        }
         let next = match command.entry.run {
             Run::Keys(handler) => self.run_keys(conn, command, handler, args, key),
             Run::Session(handler) => self.run_session(conn, command, handler, args),
+            Run::Exec => self.run_exec(conn, command, args),
             Run::Subcommands => self.reject(conn, Some(command), &Error::Syntax),
         };
         // Only now: a request that has to wait comes here again.
@@ -381,6 +397,34 @@ impl CoreState {
             self.feed_monitors(conn, command, args);
         }
         next
+    }
+
+    /// Keeps a command for `EXEC`.
+    fn enqueue(&mut self, conn: ConnId, command: &'static Command, args: &[&[u8]]) -> Next {
+        if let Some(error) = self.refusal_of(conn, command) {
+            return self.reject(conn, Some(command), &error);
+        }
+        let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
+        if let Some(multi) = &mut client.session.multi {
+            multi.push(command.id, args);
+        }
+        if client.session.reply_mode == ReplyMode::On {
+            client.row.write(|out| out.extend_from_slice(b"+QUEUED\r\n"));
+        }
+        self.finish_muted(conn);
+        self.bound_input(conn);
+        Next::Taken
+    }
+
+    /// Why a command may not run on this connection, or not now.
+    fn refusal_of(&self, conn: ConnId, command: &Command) -> Option<Error> {
+        let client = self.clients.get(conn)?;
+        if command.flags.contains(Flags::NO_MULTI) && client.session.multi.is_some() {
+            return Some(NOT_IN_MULTI);
+        }
+        let protected = command.flags.contains(Flags::PROTECTED);
+        let refused = protected && !self.config.enable_debug_command.permits(client.is_local);
+        refused.then_some(DEBUG_NOT_ALLOWED)
     }
 
     /// Answers a request that is no command, or has the wrong number of arguments.
@@ -410,7 +454,13 @@ impl CoreState {
     #[cold]
     fn must_pause(&mut self, conn: ConnId, command: &Command) -> bool {
         let Some(pause) = self.pause else { return false };
-        if !pause.holds(command, self.now_ms()) {
+        let holds = |command: &Command| pause.holds(command, self.now_ms());
+        let queued = match command.entry.run {
+            Run::Exec => self.clients.get(conn).and_then(|client| client.session.multi.as_deref()),
+            _ => None,
+        };
+        let is_held = |multi: &Multi| multi.iter().any(|(id, _)| holds(self.lookup.get(id)));
+        if !holds(command) && !queued.is_some_and(is_held) {
             return false;
         }
         match self.clients.get_mut(conn) {
@@ -422,7 +472,7 @@ impl CoreState {
         }
     }
 
-    fn call_of(client: &Client, command: &Command) -> Call {
+    pub(super) fn call_of(client: &Client, command: &Command) -> Call {
         Call {
             command: command.id,
             db: client.session.db,
@@ -641,11 +691,10 @@ impl CoreState {
         if client.row.gaps() > 0 {
             return wait_for_replies(client);
         }
-        if command.flags.contains(Flags::PROTECTED)
-            && !self.config.enable_debug_command.permits(client.is_local)
-        {
-            return self.reject(conn, Some(command), &DEBUG_NOT_ALLOWED);
+        if let Some(error) = self.refusal_of(conn, command) {
+            return self.reject(conn, Some(command), &error);
         }
+        let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
         client.running = Running::new(args);
         let (resp, whose) = (client.session.resp, Whose::new(self.core, conn, client.id));
         let mut out = self.spare_buffer();
@@ -655,7 +704,7 @@ impl CoreState {
             if let Some(client) = self.clients.get_mut(conn) {
                 client.waiting = Waiting::Ask;
             }
-            self.ask(conn, args, &query, then);
+            self.ask(conn, None, args, &query, then);
             self.recycle_buffer(out);
             return Next::Taken;
         }
@@ -760,7 +809,7 @@ impl CoreState {
 
     /// Sends a line about a command to every core that has `MONITOR` clients.
     #[cold]
-    fn feed_monitors(&mut self, conn: ConnId, command: &Command, args: &[&[u8]]) {
+    pub(super) fn feed_monitors(&mut self, conn: ConnId, command: &Command, args: &[&[u8]]) {
         if command.flags.intersects(Flags::SKIP_MONITOR | Flags::ADMIN) {
             return;
         }
@@ -774,7 +823,7 @@ impl CoreState {
     }
 }
 
-fn wait_for_replies(client: &mut Client) -> Next {
+pub(super) fn wait_for_replies(client: &mut Client) -> Next {
     client.waiting = Waiting::Replies;
     Next::Again
 }

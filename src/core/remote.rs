@@ -13,11 +13,12 @@ use crate::net::client::{ReplyMode, Waiting};
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
 use crate::route::message::{
-    Access, Aftermath, Answer, Batch, Call, Loan, Message, OwnedArgs, ReplyTo, TxnId,
+    Access, Acquire, Aftermath, Answer, Batch, Call, Lend, Loan, Message, OwnedArgs, ReplyTo, TxnId,
 };
 use crate::runtime::io::CoreId;
-use crate::shard::{DbKey, Key, KeyDigest};
+use crate::shard::{DbKey, Key, KeyDigest, Wing};
 use crate::txn::locks::TicketId;
+use crate::txn::watches::Watcher;
 
 /// What came of running a handler, besides its reply.
 #[derive(Default)]
@@ -74,11 +75,10 @@ impl CoreState {
             Message::Adopt(socket) => self.adopt(*socket),
             Message::Run { to, call, args, key } => self.on_run(from, to, call, &batch.args(args), key),
             Message::Reply { to, bytes } => self.on_reply(to, &batch.bytes[bytes]),
-            Message::Acquire { txn, access, shared, wait, lend } => {
-                self.on_acquire(txn, *access, shared, wait, lend)
+            Message::Acquire { acquire, wait } => self.on_acquire(acquire, wait),
+            Message::Granted { txn, loan, wing, unchanged } => {
+                self.advance_txn(txn, |txn| txn.on_granted(from, loan, wing, unchanged));
             }
-            Message::Lend { txn, keys } => self.lend(txn, &keys),
-            Message::Granted { txn, loan } => self.advance_txn(txn, |txn| txn.on_granted(from, loan)),
             Message::Refused { txn } => {
                 self.stats.transactions_contended += 1;
                 self.advance_txn(txn, |txn| txn.on_refused());
@@ -87,7 +87,10 @@ impl CoreState {
             Message::Performed { txn, reply, keys } => {
                 self.advance_txn(txn, |txn| txn.on_performed(from, reply, keys));
             }
-            Message::Release { txn, loan, after } => self.on_release(from, txn, loan, after),
+            Message::Release { txn, loan, wing, after } => self.on_release(from, txn, loan, wing, after),
+            Message::Unwatch { client } => {
+                self.watches.unwatch(Watcher { core: from, client }, &mut self.shard.awaited);
+            }
             Message::Blocked { to, blocked } => self.on_blocked(from, to, *blocked),
             Message::Offer { to, grant } => self.on_offer(from, to, grant),
             Message::Withdraw { to } => self.on_withdraw(from, to),
@@ -204,42 +207,37 @@ impl CoreState {
         self.locks.acquire(access, shared, waiter).expect_err("whoever is admitted does not wait");
     }
 
-    fn on_acquire(
-        &mut self,
-        txn: TxnId,
-        access: Access,
-        shared: bool,
-        wait: bool,
-        lend: Option<Box<OwnedArgs>>,
-    ) {
+    fn on_acquire(&mut self, acquire: Box<Acquire>, wait: bool) {
+        let (access, shared) = (acquire.access.clone(), acquire.shared);
         if !wait && !self.locks.admits(&access, shared) {
-            return self.send(txn.coordinator, Message::Refused { txn });
+            return self.send(acquire.txn.coordinator, Message::Refused { txn: acquire.txn });
         }
         // The waiter is made up front: it is needed only if the ticket has to wait.
-        let waiting = Waiter::Txn { txn, lend: lend.clone() };
-        match self.locks.acquire(access, shared, waiting) {
-            Ok(ticket) => self.grant(ticket, txn, lend.as_deref()),
+        match self.locks.acquire(access, shared, Waiter::Txn(acquire.clone())) {
+            Ok(ticket) => self.grant(ticket, *acquire),
             Err(ticket) => {
-                self.tickets.insert(txn, ticket);
+                self.tickets.insert(acquire.txn, ticket);
             }
         }
     }
 
-    fn grant(&mut self, ticket: TicketId, txn: TxnId, lend: Option<&OwnedArgs>) {
+    /// Hands over to a transaction what it has reserved.
+    fn grant(&mut self, ticket: TicketId, acquire: Acquire) {
+        let Acquire { txn, lend, watcher, .. } = acquire;
         self.tickets.insert(txn, ticket);
+        let unchanged =
+            watcher.is_none_or(|client| self.is_unchanged(Watcher { core: txn.coordinator, client }));
+        let (mut loan, mut wing) = (Loan::new(), None);
         match lend {
-            Some(keys) => self.lend(txn, keys),
-            None => self.send(txn.coordinator, Message::Granted { txn, loan: Loan::new() }),
+            Lend::Nothing => {}
+            Lend::Keys(keys) => {
+                for key in keys.slices() {
+                    self.shard.lend(&self.shard.key(key), &mut loan);
+                }
+            }
+            Lend::All => wing = Some(Box::new(self.shard.lend_all())),
         }
-    }
-
-    /// Hands entries over to a transaction that has reserved them.
-    fn lend(&mut self, txn: TxnId, keys: &OwnedArgs) {
-        let mut loan = Loan::new();
-        for key in keys.slices() {
-            self.shard.lend(&self.shard.key(key), &mut loan);
-        }
-        self.send(txn.coordinator, Message::Granted { txn, loan });
+        self.send(txn.coordinator, Message::Granted { txn, loan, wing, unchanged });
     }
 
     fn on_perform(&mut self, txn: TxnId, call: Call, args: &[&[u8]]) {
@@ -255,9 +253,20 @@ impl CoreState {
         self.serve_pending();
     }
 
-    fn on_release(&mut self, from: CoreId, txn: TxnId, loan: Loan, after: Option<Box<Aftermath>>) {
+    fn on_release(
+        &mut self,
+        from: CoreId,
+        txn: TxnId,
+        loan: Loan,
+        wing: Option<Box<Wing>>,
+        after: Option<Box<Aftermath>>,
+    ) {
         self.receive_loan(loan);
+        if let Some(wing) = wing {
+            self.shard.dbs.take_back(*wing);
+        }
         let Aftermath { changed, wait } = after.map_or_else(Aftermath::default, |after| *after);
+        self.tell(&changed);
         if let Some((to, standing)) = wait {
             self.on_standing(from, to, standing);
         }
@@ -279,10 +288,17 @@ impl CoreState {
         let mut granted = std::collections::VecDeque::from(self.locks.release(ticket));
         while let Some((ticket, waiter)) = granted.pop_front() {
             match waiter {
-                Waiter::Txn { txn, lend } => self.grant(ticket, txn, lend.as_deref()),
+                Waiter::Txn(acquire) => self.grant(ticket, *acquire),
+                Waiter::Program(number) => {
+                    if self.begin_held(number, ticket) {
+                        granted.extend(self.locks.release(ticket));
+                    }
+                }
                 Waiter::Run { from, to, call, args } => {
                     self.run_for(Whose { core: from, to }, call, &args.slices(), None);
-                    if !self.pass_on_ticket(ticket, self.lookup.get(call.command)) {
+                    // What is shared with other readers is not given away.
+                    let exclusive = self.lookup.get(call.command).flags.contains(Flags::WRITE);
+                    if !exclusive || !self.pass_on_ticket(ticket) {
                         granted.extend(self.locks.release(ticket));
                     }
                 }
@@ -297,12 +313,15 @@ impl CoreState {
             return;
         }
         let asking = self.asks.remove(&number).expect("found above");
-        let Some(client) = self.clients.get_same(asking.conn, asking.client) else { return };
-        client.waiting = Waiting::No;
-        let resp = client.session.resp;
         let args = asking.args.slices();
         let command = self.lookup.find(&args).expect("it was found when the question was asked");
         let answers = asking.answers.into_iter().flatten().collect();
+        if let Some(program) = asking.program {
+            return self.on_program_answered(program, command, &args, |cx| (asking.then)(cx, answers));
+        }
+        let Some(client) = self.clients.get_same(asking.conn, asking.client) else { return };
+        client.waiting = Waiting::No;
+        let resp = client.session.resp;
         let mut out = self.spare_buffer();
         let mut cx = admin::Cx {
             core: self,

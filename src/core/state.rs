@@ -14,20 +14,23 @@ use crate::command::lookup::{self, Lookup};
 use crate::command::spec::Flags;
 use crate::config::Config;
 use crate::core::blocking::Blocking;
+use crate::core::programs::Program;
 use crate::core::upkeep::Schedule;
 use crate::net::client::{Client, Waiting};
 use crate::net::clients::Clients;
+use crate::net::multi::Multi;
 use crate::observe::rates::Rates;
 use crate::observe::stats::{CoreFigures, DbFigures, Stats};
 use crate::protocol::resp::Parser;
 use crate::route::ShardMap;
-use crate::route::message::{Answer, Batch, Call, Message, OwnedArgs, Query, ReplyTo, TxnId};
+use crate::route::message::{Acquire, Answer, Batch, Call, Message, OwnedArgs, Query, ReplyTo, TxnId};
 use crate::runtime::cpu;
 use crate::runtime::io::{Clock, ConnId, CoreId, Socket};
 use crate::shard::{Awaited, Hasher, Lfu, Settings, Shard};
 use crate::shared::Shared;
 use crate::txn::coordinator::Txn;
 use crate::txn::locks::{Locks, TicketId};
+use crate::txn::watches::Watches;
 
 /// Output buffers kept for reuse, and the largest that is worth keeping, in bytes.
 const SPARE_BUFFERS_MAX: usize = 256;
@@ -49,13 +52,10 @@ pub enum Order {
 /// Who is told when a reservation that had to wait is granted.
 #[derive(Debug)]
 pub enum Waiter {
-    /// A transaction's coordinator, with the keys that it wants to borrow.
-    Txn {
-        /// The transaction.
-        txn: TxnId,
-        /// Keys to lend.
-        lend: Option<Box<OwnedArgs>>,
-    },
+    /// The coordinator of a transaction that wants this.
+    Txn(Box<Acquire>),
+    /// A program of this core, by number: it runs now.
+    Program(u64),
     /// A command of this shard that was held back: it runs now.
     Run {
         /// The core whose client sent it.
@@ -81,6 +81,8 @@ pub struct Asking {
     pub answers: Vec<Option<Answer>>,
     /// When the command began, in the clock's ticks.
     pub started_ticks: u64,
+    /// The number of the program that it is a part of.
+    pub program: Option<u64>,
     /// Writes the reply.
     pub then: fn(&mut admin::Cx<'_>, Vec<Answer>) -> Result<(), crate::protocol::Error>,
 }
@@ -175,6 +177,10 @@ pub struct CoreState {
     pub txns: AHashMap<u64, Txn>,
     /// Clients that wait for keys.
     pub blocking: Blocking,
+    /// Programs of this core that are under way, by number.
+    pub programs: AHashMap<u64, Program>,
+    /// Clients that watch keys of this shard.
+    pub watches: Watches,
     /// Questions that this core has asked, by number.
     pub asks: AHashMap<u64, Asking>,
     /// Messages to be sent at the end of the turn, by core.
@@ -208,6 +214,8 @@ pub struct CoreState {
     next_number: u64,
     config_version: u64,
     pub(super) spare_buffers: Vec<Vec<u8>>,
+    /// An empty queue, with capacity.
+    pub spare_multi: Option<Box<Multi>>,
 }
 
 impl CoreState {
@@ -242,6 +250,8 @@ impl CoreState {
             tickets: AHashMap::new(),
             txns: AHashMap::new(),
             blocking: Blocking::default(),
+            programs: AHashMap::new(),
+            watches: Watches::default(),
             asks: AHashMap::new(),
             outboxes: (0..map.shards()).map(|_| Batch::default()).collect(),
             to_self: VecDeque::new(),
@@ -261,6 +271,7 @@ impl CoreState {
             next_number: 0,
             config_version,
             spare_buffers: Vec::new(),
+            spare_multi: None,
             config,
             shared,
         };
@@ -334,6 +345,11 @@ impl CoreState {
         }
     }
 
+    /// Whether a key's shard is this one.
+    pub fn is_own_key(&self, name: &[u8]) -> bool {
+        self.owner_of(name) == self.core
+    }
+
     /// Unix time of this turn in milliseconds.
     #[inline]
     pub fn now_ms(&self) -> i64 {
@@ -379,10 +395,11 @@ impl CoreState {
         }
     }
 
-    /// Asks all cores; `then` is called with their answers if the client is still there.
+    /// Asks all cores, for a client or for a program of its; `then` is called with their answers if the client is still there.
     pub fn ask(
         &mut self,
         conn: ConnId,
+        program: Option<u64>,
         args: &[&[u8]],
         query: &Query,
         then: fn(&mut admin::Cx<'_>, Vec<Answer>) -> Result<(), crate::protocol::Error>,
@@ -396,6 +413,7 @@ impl CoreState {
             args: OwnedArgs::new(args),
             answers,
             started_ticks: self.last_ticks,
+            program,
             then,
         };
         self.asks.insert(number, asking);

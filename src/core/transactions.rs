@@ -1,11 +1,11 @@
 //! The coordinator's part of commands over several shards: cutting a command into parts, and carrying out what
 //! [`Txn`] says next.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
-use crate::command::keys::{KeyPlan, keys_of};
+use crate::command::keys::KeyPlan;
 use crate::command::lookup::Command;
 use crate::command::spec::{Flags, Spread};
 use crate::core::dispatch::{Keys, Whose};
@@ -16,12 +16,27 @@ use crate::net::client::{ReplyMode, Waiting};
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
 use crate::route::message::{
-    Access, Aftermath, Args, Call, Loan, Message, OwnedArgs, Place, ReplyTo, Standing, TxnId,
+    Access, Aftermath, Args, Call, Loan, OwnedArgs, Place, ReplyTo, Standing, TxnId,
 };
 use crate::runtime::io::CoreId;
-use crate::shard::{DbKey, Key, Slot};
+use crate::shard::{DbKey, Key, Slot, Wing};
 use crate::txn::coordinator::{Participant, Step, Txn, Work};
 use crate::txn::merge::merge;
+
+/// What a transaction has borrowed.
+#[derive(Debug, Default)]
+pub(super) struct Lent {
+    /// Entries of keys.
+    pub loan: Loan,
+    /// The databases of other shards.
+    pub wings: Vec<Wing>,
+}
+
+impl From<Loan> for Lent {
+    fn from(loan: Loan) -> Lent {
+        Lent { loan, wings: Vec::new() }
+    }
+}
 
 impl CoreState {
     /// Starts a command over several shards. Its client waits already, or waits for keys and tries `again`.
@@ -38,16 +53,21 @@ impl CoreState {
         let (work, participants) = match command.entry.spec.spread {
             Spread::Shards(how) => (Work::Each(how), self.every_shard(args)),
             Spread::Split(how) => (Work::Each(how), self.split(command, args, keys)),
-            Spread::Patterns if sort::follows_patterns(args) => (Work::Borrow, self.borrow_from_all(keys)),
+            Spread::Patterns if sort::follows_patterns(args) => (Work::Whole, self.whole_shards()),
             _ => (Work::Borrow, self.borrow_from(keys)),
         };
         let id = TxnId { coordinator: self.core, number: self.next_number() };
-        let shared = !command.flags.contains(Flags::WRITE) && work != Work::Borrow;
+        let shared = !command.flags.contains(Flags::WRITE) && matches!(work, Work::Each(_));
         let started = self.last_ticks;
-        let (mut txn, messages) =
-            Txn::start(id, to, call, OwnedArgs::new(args), work, shared, started, participants);
+        let mut txn = Txn::new(id, to, call, OwnedArgs::new(args), work, shared, started, participants);
         txn.again = again;
-        self.txns.insert(id.number, txn);
+        self.launch(txn);
+    }
+
+    /// Sets a transaction going.
+    pub(super) fn launch(&mut self, txn: Txn) {
+        let messages = txn.start();
+        self.txns.insert(txn.id.number, txn);
         for (core, message) in messages {
             self.send(core, message);
         }
@@ -91,14 +111,9 @@ impl CoreState {
             .collect()
     }
 
-    /// Reserves all shards, because it is not known yet which keys the command uses.
-    fn borrow_from_all(&self, keys: &[(usize, Key<'_>)]) -> Vec<Participant> {
-        let names = |shard| -> Args<'_> {
-            let here = keys.iter().filter(|(_, key)| self.map.owner(key.slot) == shard);
-            here.map(|(_, key)| key.bytes).collect()
-        };
-        let participant =
-            |shard| Participant::new(shard, Access::Shard, OwnedArgs::new(&names(shard)), Vec::new());
+    /// All shards, because it cannot be told which keys are used.
+    pub(super) fn whole_shards(&self) -> Vec<Participant> {
+        let participant = |shard| Participant::new(shard, Access::Shard, OwnedArgs::default(), Vec::new());
         self.map.all().map(participant).collect()
     }
 
@@ -121,7 +136,7 @@ impl CoreState {
                     self.send(core, message);
                 }
             }
-            Step::RunBorrowed(loan) => self.run_borrowed(txn, loan),
+            Step::RunBorrowed(loan, wings) => self.run_borrowed(txn, Lent { loan, wings }),
             Step::Finish(partials) => {
                 let Work::Each(how) = txn.work else { unreachable!("only work on every shard is merged") };
                 let mut out = self.spare_buffer();
@@ -136,47 +151,60 @@ impl CoreState {
         }
     }
 
-    /// Runs a command on borrowed entries and gives them back, changed or not.
-    fn run_borrowed(&mut self, mut txn: Txn, loan: Loan) {
+    /// Runs what a transaction is for on what it has borrowed, and gives that back, changed or not.
+    fn run_borrowed(&mut self, mut txn: Txn, lent: Lent) {
         let (to, call) = (txn.to, txn.call);
+        if let Some(program) = txn.program {
+            return self.begin_borrowed(program, txn, lent);
+        }
         if txn.again {
             self.ends_trying(to);
-            return match self.try_again(to, Some(loan)) {
+            return match self.try_again(to, Some(lent.loan)) {
                 Ok(mut attempt) => {
                     self.blocking.served[2] += u64::from(attempt.served);
                     let (loan, changed) =
                         (std::mem::take(&mut attempt.loan), std::mem::take(&mut attempt.changed));
-                    self.give_back(txn, loan, changed, |_| Some((to, attempt.standing())));
+                    self.give_back(txn, loan.into(), changed, |_| Some((to, attempt.standing())));
                 }
-                Err(loan) => self.give_back(txn, loan, Vec::new(), |_| None),
+                Err(loan) => self.give_back(txn, loan.into(), Vec::new(), |_| None),
             };
         }
         let command = self.lookup.get(call.command);
         if command.flags.contains(Flags::BLOCKING) && self.clients.get_same(to.conn, to.client).is_none() {
             // Nothing is taken from a key for somebody who is gone.
-            return self.give_back(txn, loan, Vec::new(), |_| None);
+            return self.give_back(txn, lent, Vec::new(), |_| None);
         }
-        self.workbench.receive(loan);
         let args = std::mem::take(&mut txn.args);
-        let more = match command.entry.spec.spread {
-            Spread::Patterns => self.fetch_more(&mut txn, command, &args.slices()),
-            _ => None,
-        };
-        if let Some(messages) = more {
-            txn.args = args;
-            self.txns.insert(txn.id.number, txn);
-            messages.into_iter().for_each(|(core, message)| self.send(core, message));
-            return;
-        }
         let args = args.slices();
         let mut out = self.spare_buffer();
-        let ran = self.run_on_workbench(call, &args, &txn.fetched, &mut out);
+        if txn.work == Work::Whole {
+            self.unite(lent.wings);
+            let ran = self.run_on_shard(call, &args, None, &mut out);
+            let (wings, changed) = self.divide();
+            self.finish_txn(&txn, &args, out, ran.error.as_ref());
+            return self.give_back(txn, Lent { wings, ..Lent::default() }, changed, |_| None);
+        }
+        self.workbench.receive(lent.loan);
+        let ran = self.run_on_workbench(call, &args, &mut out);
         if let Some(wait) = ran.wait {
             self.recycle_buffer(out);
             return self.block_over_shards(txn, command, &args, &wait, ran.loan);
         }
         self.finish_txn(&txn, &args, out, ran.error.as_ref());
-        self.give_back(txn, ran.loan, ran.changed, |_| None);
+        self.give_back(txn, ran.loan.into(), ran.changed, |_| None);
+    }
+
+    /// The databases of all other shards are here: from now on this shard holds the whole keyspace.
+    pub(super) fn unite(&mut self, wings: Vec<Wing>) {
+        self.shard.dbs.attach(wings);
+        self.shard.awaited.note_every(true);
+    }
+
+    /// Ends that. Returns what is to be given back, and the keys that have changed.
+    pub(super) fn divide(&mut self) -> (Vec<Wing>, Vec<DbKey>) {
+        let changed = std::iter::from_fn(|| self.shard.awaited.take()).collect();
+        self.shard.awaited.note_every(false);
+        (self.shard.dbs.detach(), changed)
     }
 
     /// A command has found nothing on several shards: its client waits from now on.
@@ -196,20 +224,14 @@ impl CoreState {
             self.map.all().map(|shard| (shard, self.place_on(shard, call, command, args, wait))).collect();
         places.retain(|_, place| !place.keys.is_empty());
         let shards = places.keys().copied().collect();
-        self.give_back(txn, loan, Vec::new(), |shard| {
+        self.give_back(txn, loan.into(), Vec::new(), |shard| {
             places.remove(&shard).map(|place| (to, Standing::Joins(place)))
         });
         self.begin_wait(to, blocked, shards);
     }
 
-    /// Runs a command on the borrowed entries on the workbench, among them those of `fetched`, its reply into `out`.
-    pub(super) fn run_on_workbench(
-        &mut self,
-        call: Call,
-        args: &[&[u8]],
-        fetched: &BTreeSet<Vec<u8>>,
-        out: &mut Vec<u8>,
-    ) -> Ran {
+    /// Runs a command on the borrowed entries on the workbench, its reply into `out`.
+    pub(super) fn run_on_workbench(&mut self, call: Call, args: &[&[u8]], out: &mut Vec<u8>) -> Ran {
         let (command, handler) = self.handler_of(call);
         self.workbench.touch = !call.no_touch;
         let reply = Reply::new(out, call.resp);
@@ -217,72 +239,43 @@ impl CoreState {
         let result = exec.run(handler);
         let wait = exec.wait.take().map(Box::new);
         self.stats.changes += exec.changes;
-        let loan = self.clear_workbench(command, args, fetched);
-        let changed = std::iter::from_fn(|| self.workbench.awaited.take()).collect();
+        let mut keys = Keys::new();
+        self.find_keys(command, command.keys, args, &mut keys)
+            .expect("they were found when the transaction began");
+        let (loan, changed) = self.clear_workbench(keys.iter().map(|(_, key)| key.bytes));
         Ran { error: result.err(), wait, loan, changed }
     }
 
-    /// Gives borrowed entries back, with the keys that have changed and what a client that may wait does on each shard.
-    fn give_back(
+    /// Gives back what was borrowed, with the keys that have changed and what a client that may wait does on each shard.
+    pub(super) fn give_back(
         &mut self,
         txn: Txn,
-        loan: Loan,
+        lent: Lent,
         changed: Vec<DbKey>,
         mut standing: impl FnMut(CoreId) -> Option<(ReplyTo, Standing)>,
     ) {
         let map = self.map;
-        let owner = |key: &[u8]| map.owner(Slot::of(key));
+        let owner = |slot| map.owner(slot);
         let after = |shard| {
             let changed: Vec<DbKey> =
-                changed.iter().filter(|(_, key)| owner(key) == shard).cloned().collect();
+                changed.iter().filter(|(_, key)| owner(Slot::of(key)) == shard).cloned().collect();
             let wait = standing(shard);
             (wait.is_some() || !changed.is_empty()).then(|| Box::new(Aftermath { changed, wait }))
         };
-        for (core, message) in txn.give_back(loan, owner, after) {
+        for (core, message) in txn.give_back(lent.loan, lent.wings, owner, after) {
             self.send(core, message);
         }
     }
 
-    /// Takes all borrowed entries from the workbench.
-    fn clear_workbench(
+    /// Takes the entries of these keys from the workbench, and the keys that have changed there.
+    pub(super) fn clear_workbench<'a>(
         &mut self,
-        command: &'static Command,
-        args: &[&[u8]],
-        fetched: &BTreeSet<Vec<u8>>,
-    ) -> Loan {
-        let mut keys = Keys::new();
-        self.find_keys(command, command.keys, args, &mut keys)
-            .expect("they were found when the transaction began");
+        names: impl Iterator<Item = &'a [u8]>,
+    ) -> (Loan, Vec<DbKey>) {
         let mut loan = Loan::new();
-        keys.iter().for_each(|(_, key)| self.workbench.lend(key, &mut loan));
-        for name in fetched {
-            self.workbench.lend(&self.workbench.key(name), &mut loan);
-        }
-        loan
-    }
-
-    /// If the command needs further entries, now that the first are on the workbench: the messages that ask for them.
-    fn fetch_more(
-        &mut self,
-        txn: &mut Txn,
-        command: &'static Command,
-        args: &[&[u8]],
-    ) -> Option<Vec<(CoreId, Message)>> {
-        let (db, own) = (usize::from(txn.call.db), keys_of(command.spec(), args).unwrap_or_default());
-        let is_known =
-            |name: &[u8]| txn.fetched.contains(name) || own.iter().any(|key| args[key.index] == name);
-        let mut wanted = sort::keys_to_fetch(&mut self.workbench, db, args, is_known);
-        wanted.sort_unstable();
-        wanted.dedup();
-        let mut shards = BTreeMap::<CoreId, Vec<Vec<u8>>>::new();
-        for name in wanted {
-            shards.entry(self.map.owner(Slot::of(&name))).or_default().push(name);
-        }
-        if shards.is_empty() {
-            return None;
-        }
-        let loan = self.clear_workbench(command, args, &txn.fetched);
-        Some(txn.fetch(loan, shards))
+        names.for_each(|name| self.workbench.lend(&self.workbench.key(name), &mut loan));
+        self.shard.garbage.append(&mut self.workbench.garbage);
+        (loan, std::iter::from_fn(|| self.workbench.awaited.take()).collect())
     }
 
     /// Counts the command, hands the reply to the client and lets it go on.

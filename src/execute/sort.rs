@@ -3,7 +3,7 @@
 //!
 //! Strings are compared by their bytes, as Redis does in the locale `C`. Elements are copied into one block first, because
 //! looking up the keys of a pattern may change the shard: what has expired goes. Which keys a command looks up is known
-//! only once the elements are; [`keys_to_fetch`] tells them when some may be on other shards.
+//! only once the elements are; if some may be on other shards, it runs on the whole keyspace.
 
 mod pattern;
 #[cfg(test)]
@@ -39,36 +39,11 @@ pub fn follows_patterns(args: &[&[u8]]) -> bool {
     })
 }
 
-/// The keys that the command looks up next, of those in `known` apart: first those of `BY`, and when they are there those of
-/// `GET`, for the elements that `LIMIT` leaves. Duplicates are possible. None if the command can run, or fails.
-pub fn keys_to_fetch(
-    shard: &mut Shard,
-    db: usize,
-    args: &[&[u8]],
-    is_known: impl Fn(&[u8]) -> bool,
-) -> Vec<Vec<u8>> {
-    let Ok(request) = Request::parse(args, true) else { return Vec::new() };
-    let Ok(mut rows) = Rows::load(shard, db, &request, args[1], false) else { return Vec::new() };
-    let of_patterns = |patterns: &[Pattern<'_>], rows: &Rows| -> Vec<Vec<u8>> {
-        let elements = rows.order.iter().map(|row| rows.element(row));
-        let keys = elements.flat_map(|element| patterns.iter().filter_map(|pattern| pattern.key(element)));
-        keys.filter(|key| !is_known(key)).collect()
-    };
-    let missing = of_patterns(request.by.as_slice(), &rows);
-    if !missing.is_empty() || request.get.is_empty() {
-        return missing;
-    }
-    match rows.arrange(&request, &mut Lookup { shard, db, counts: false }) {
-        Ok(()) => of_patterns(&request.get, &rows),
-        Err(_) => Vec::new(),
-    }
-}
-
 fn answer(cx: &mut Exec<'_>, may_store: bool) -> Result<(), Error> {
     let request = Request::parse(cx.args, may_store)?;
     let (name, db) = (cx.args[1], cx.db);
-    let mut rows = Rows::load(cx.shard, db, &request, name, true)?;
-    let mut lookup = Lookup { shard: &mut *cx.shard, db, counts: true };
+    let mut rows = Rows::load(cx.shard, db, &request, name)?;
+    let mut lookup = Lookup { shard: &mut *cx.shard, db };
     rows.arrange(&request, &mut lookup)?;
     if let Some(destination) = request.store {
         let stored = rows.stored(&request, &mut lookup);
@@ -201,15 +176,9 @@ struct Rows {
 
 impl Rows {
     /// The elements at a key; if they stay in their order, only those that `LIMIT` leaves.
-    fn load(
-        shard: &mut Shard,
-        db: usize,
-        request: &Request<'_>,
-        name: &[u8],
-        counts: bool,
-    ) -> Result<Rows, Error> {
+    fn load(shard: &mut Shard, db: usize, request: &Request<'_>, name: &[u8]) -> Result<Rows, Error> {
         let key = shard.key(name);
-        let item = if counts { shard.lookup_read(db, &key) } else { shard.peek(db, &key) };
+        let item = shard.lookup_read(db, &key);
         let mut rows = Rows::default();
         let Some(value) = item.map(Item::value) else { return Ok(rows) };
         let whole = |len: usize| if request.as_is { request.window(len) } else { 0..len };

@@ -1,6 +1,7 @@
 //! One client: the session's choices and the connection's buffers.
 
 use crate::command::lookup::CommandId;
+use crate::net::multi::Multi;
 use crate::net::reply_row::ReplyRow;
 use crate::protocol::resp::{Parser, Resp};
 use crate::runtime::io::ConnId;
@@ -42,7 +43,7 @@ pub enum Waiting {
 }
 
 /// What the session has chosen; `RESET` sets it back.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Session {
     /// `CLIENT SETNAME`.
     pub name: Vec<u8>,
@@ -64,6 +65,17 @@ pub struct Session {
     pub no_touch: bool,
     /// `MONITOR` is on.
     pub monitor: bool,
+    /// `MULTI`: commands wait for `EXEC`.
+    pub multi: Option<Box<Multi>>,
+    /// `WATCH`: databases and keys.
+    pub watched: Vec<(u16, Box<[u8]>)>,
+}
+
+impl Session {
+    /// Bytes of commands that wait for `EXEC`.
+    pub fn multi_bytes(&self) -> usize {
+        self.multi.as_ref().map_or(0, |multi| multi.memory_bytes())
+    }
 }
 
 /// What replies of other cores are taken to need before the first has come, and at least, in bytes.
@@ -246,6 +258,7 @@ impl Client {
             + self.session.lib_name.capacity()
             + self.session.lib_ver.capacity()
             + input
+            + self.session.multi_bytes()
             + self.row.memory_bytes()
             + self.sending_bytes
     }

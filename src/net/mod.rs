@@ -3,4 +3,5 @@
 pub mod client;
 pub mod clients;
 pub mod listener;
+pub mod multi;
 pub mod reply_row;

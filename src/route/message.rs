@@ -5,8 +5,8 @@
 //!
 //! Four conversations exist:
 //! 1. `Run` -> `Reply`: one command whose keys all belong to the receiver.
-//! 2. `Acquire` -> `Granted` | `Refused`, `Lend` -> `Granted`, `Perform` -> `Performed`, `Release`: one participant's
-//!    part of a transaction over several shards (see [`crate::txn`]).
+//! 2. `Acquire` -> `Granted` | `Refused`, `Perform` -> `Performed`, `Release`: one participant's part of a transaction over
+//!    several shards (see [`crate::txn`]).
 //! 3. `Run` -> `Blocked`, `Offer` -> `Release`, `Withdraw`: a client that waits for keys (see `core::blocking`).
 //! 4. `Ask` -> `Answer`: a question to a core about its connections or counters, or an order to it.
 
@@ -20,7 +20,7 @@ use crate::protocol::Error;
 use crate::protocol::resp::Resp;
 use crate::runtime::io::{ConnId, CoreId, Socket};
 use crate::shard::item::{Item, Kind};
-use crate::shard::{DbKey, KeyDigest};
+use crate::shard::{DbKey, KeyDigest, Wing};
 
 /// Arguments as slices, on the stack for usual commands.
 pub type Args<'a> = SmallVec<[&'a [u8]; 8]>;
@@ -156,6 +156,32 @@ pub enum Access {
 /// Entries on loan to a coordinator: the database and the entry, key included.
 pub type Loan = Vec<(u16, Item)>;
 
+/// What a participant hands over to the coordinator of a transaction.
+#[derive(Debug, Clone)]
+pub enum Lend {
+    /// Nothing.
+    Nothing,
+    /// The entries of these keys, in all databases.
+    Keys(OwnedArgs),
+    /// All databases.
+    All,
+}
+
+/// What a transaction wants of one participant.
+#[derive(Debug, Clone)]
+pub struct Acquire {
+    /// The transaction.
+    pub txn: TxnId,
+    /// What is to be reserved.
+    pub access: Access,
+    /// Whether others may read it meanwhile.
+    pub shared: bool,
+    /// What is to be lent to the coordinator.
+    pub lend: Lend,
+    /// A client of the coordinator whose watched keys must not have changed.
+    pub watcher: Option<u64>,
+}
+
 /// A client's wait for keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct WaitId {
@@ -245,32 +271,23 @@ pub enum Message {
         bytes: Range<usize>,
     },
 
-    /// Reserve this part of your shard for a transaction.
+    /// Reserve a part of your shard for a transaction.
     Acquire {
-        /// The transaction.
-        txn: TxnId,
-        /// What is to be reserved.
-        access: Box<Access>,
-        /// Whether others may read it meanwhile.
-        shared: bool,
+        /// What is wanted.
+        acquire: Box<Acquire>,
         /// Queue up behind conflicting transactions instead of refusing.
         wait: bool,
-        /// Keys whose entries are to be lent to the coordinator.
-        lend: Option<Box<OwnedArgs>>,
     },
-    /// Lend these entries, too: the transaction holds your whole shard.
-    Lend {
-        /// The transaction.
-        txn: TxnId,
-        /// The keys.
-        keys: Box<OwnedArgs>,
-    },
-    /// The part is reserved, or the further entries are here.
+    /// The part is reserved.
     Granted {
         /// The transaction.
         txn: TxnId,
         /// The entries that were asked for.
         loan: Loan,
+        /// The databases, if all were asked for.
+        wing: Option<Box<Wing>>,
+        /// Whether no key that the watcher watches has changed.
+        unchanged: bool,
     },
     /// Somebody else has reserved a part of it.
     Refused {
@@ -295,12 +312,19 @@ pub enum Message {
         /// Keys in the database afterwards.
         keys: u64,
     },
+    /// A client of mine watches no key any more.
+    Unwatch {
+        /// Its id.
+        client: u64,
+    },
     /// Take these entries (back) and let go of what is reserved.
     Release {
         /// The transaction.
         txn: TxnId,
         /// The entries.
         loan: Loan,
+        /// The databases, if they were lent.
+        wing: Option<Box<Wing>>,
         /// What else follows from it.
         after: Option<Box<Aftermath>>,
     },
@@ -418,6 +442,15 @@ pub enum Query {
         db: u16,
         /// The command's arguments.
         args: OwnedArgs,
+    },
+    /// A client of the asking core watches these keys, as far as they are yours.
+    Watch {
+        /// The client's id.
+        client: u64,
+        /// Its database.
+        db: u16,
+        /// The keys.
+        keys: OwnedArgs,
     },
     /// So many clients of the asking core monitor commands now.
     Monitors(usize),

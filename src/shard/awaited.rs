@@ -32,6 +32,13 @@ impl Awaited {
         Awaited { watched: 1, workbench: true, ..Awaited::default() }
     }
 
+    /// Notes every key from now on, or only those that are awaited.
+    pub fn note_every(&mut self, every: bool) {
+        debug_assert_ne!(self.workbench, every);
+        self.workbench = every;
+        self.watched = if every { self.watched + 1 } else { self.watched - 1 };
+    }
+
     /// From now on changes of this key are noted.
     pub fn add(&mut self, db: u16, key: &[u8]) {
         let db = usize::from(db);

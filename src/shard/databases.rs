@@ -17,6 +17,13 @@ pub struct Wing {
     pub dbs: Vec<Db>,
 }
 
+impl Wing {
+    /// Its first slot.
+    pub fn first(&self) -> Slot {
+        Slot::new(self.slots.start).expect("a shard has slots")
+    }
+}
+
 impl std::fmt::Debug for Wing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Wing({:?})", self.slots)

@@ -180,6 +180,13 @@ impl Garbage {
         self.items.push(item);
     }
 
+    /// Takes over what waits elsewhere.
+    pub fn append(&mut self, other: &mut Garbage) {
+        self.items.append(&mut other.items);
+        self.databases.append(&mut other.databases);
+        other.done = 0;
+    }
+
     pub(super) fn push_tables(&mut self, tables: Box<[Table]>) {
         if !tables.is_empty() {
             self.databases.push_back(tables);

@@ -3,7 +3,7 @@
 
 use smallvec::SmallVec;
 
-use crate::shard::{Item, Key, Shard};
+use crate::shard::{Item, Key, Shard, Wing};
 
 impl Shard {
     /// Takes a key's entries out of every database.
@@ -14,6 +14,12 @@ impl Shard {
                 loan.push((db as u16, item));
             }
         }
+    }
+
+    /// Hands all databases over, and holds empty ones until they come back.
+    pub fn lend_all(&mut self) -> Wing {
+        self.interrupt_walk();
+        self.dbs.lend(self.slots.clone())
     }
 
     /// Puts entries in that were lent, here or by another shard.

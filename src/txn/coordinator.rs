@@ -4,18 +4,19 @@
 //! ```text
 //!            everybody granted                             all performed
 //! Trying ----------------------------> Performing -----------------------> Done    (independent keys)
-//!   |                            \---> Borrowed: the caller runs the handler, then `give_back`,
-//!   |                                 or asks for further entries: Fetching, and Borrowed again
+//!   |                            \---> Borrowed: the caller runs what is to be run, then `give_back`
+//!   |
 //!   | somebody refused: release, ask in order of shards
 //!   v
 //! Ordered(i) --granted--> Ordered(i + 1) ... last one: as above
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::command::spec::Merge;
-use crate::route::message::{Access, Aftermath, Call, Loan, Message, OwnedArgs, ReplyTo, TxnId};
+use crate::route::message::{
+    Access, Acquire, Aftermath, Call, Lend, Loan, Message, OwnedArgs, ReplyTo, TxnId,
+};
 use crate::runtime::io::CoreId;
+use crate::shard::{Slot, Wing};
 use crate::txn::merge::Partial;
 
 /// How the work of a transaction is done once everything is reserved.
@@ -25,6 +26,8 @@ pub enum Work {
     Each(Merge),
     /// The coordinator borrows the entries and runs the command itself.
     Borrow,
+    /// The coordinator borrows all databases.
+    Whole,
 }
 
 /// One shard that takes part.
@@ -40,13 +43,23 @@ pub struct Participant {
     pub places: Vec<usize>,
     granted: bool,
     loan: Loan,
+    wing: Option<Box<Wing>>,
     partial: Option<(Vec<u8>, u64)>,
 }
 
 impl Participant {
     /// A participant that nothing was asked of yet.
     pub fn new(shard: CoreId, access: Access, args: OwnedArgs, places: Vec<usize>) -> Participant {
-        Participant { shard, access, args, places, granted: false, loan: Loan::new(), partial: None }
+        Participant {
+            shard,
+            access,
+            args,
+            places,
+            granted: false,
+            loan: Loan::new(),
+            wing: None,
+            partial: None,
+        }
     }
 }
 
@@ -60,8 +73,6 @@ enum Stage {
     Performing { missing: usize },
     /// The entries are here.
     Borrowed,
-    /// So many shards have yet to lend further entries.
-    Fetching { missing: usize },
 }
 
 /// What the caller has to do next.
@@ -69,8 +80,8 @@ enum Stage {
 pub enum Step {
     /// Send these and wait. Nothing to send means just wait.
     Send(Vec<(CoreId, Message)>),
-    /// Run the command on these entries, then call [`Txn::give_back`].
-    RunBorrowed(Loan),
+    /// Run the command on these entries or with these databases, then call [`Txn::give_back`].
+    RunBorrowed(Loan, Vec<Wing>),
     /// Merge these replies for the client; the transaction is over.
     Finish(Vec<Partial>),
 }
@@ -90,19 +101,23 @@ pub struct Txn {
     pub work: Work,
     /// When the client's request was taken up, in ticks of the coordinator's clock.
     pub started_ticks: u64,
-    /// Keys whose entries were asked for after the first ones had come.
-    pub fetched: BTreeSet<Vec<u8>>,
     /// It is another attempt of a client that waits for keys.
     pub again: bool,
+    /// The number of the program that it is for, if it is not for a single command.
+    pub program: Option<u64>,
+    /// The client whose watched keys must not have changed.
+    pub watcher: Option<u64>,
+    /// Whether they have not, as far as participants have granted their parts.
+    pub unchanged: bool,
     shared: bool,
     participants: Vec<Participant>,
     stage: Stage,
 }
 
 impl Txn {
-    /// A transaction over `participants`, in ascending order of their shards, and the messages that start it.
+    /// A transaction over `participants`, in ascending order of their shards; [`Txn::start`] sets it going.
     #[allow(clippy::too_many_arguments)] // each is one field of the record
-    pub fn start(
+    pub fn new(
         id: TxnId,
         to: ReplyTo,
         call: Call,
@@ -111,22 +126,52 @@ impl Txn {
         shared: bool,
         started_ticks: u64,
         participants: Vec<Participant>,
-    ) -> (Txn, Vec<(CoreId, Message)>) {
+    ) -> Txn {
         debug_assert!(participants.is_sorted_by_key(|participant| participant.shard));
         let stage = Stage::Trying { missing: participants.len(), refused: false };
-        let fetched = BTreeSet::new();
-        let again = false;
-        let txn =
-            Txn { id, to, call, args, work, started_ticks, fetched, again, shared, participants, stage };
-        let messages = (0..txn.participants.len()).map(|at| txn.ask(at, false)).collect();
-        (txn, messages)
+        Txn {
+            id,
+            to,
+            call,
+            args,
+            work,
+            started_ticks,
+            again: false,
+            program: None,
+            watcher: None,
+            unchanged: true,
+            shared,
+            participants,
+            stage,
+        }
+    }
+
+    /// The messages that ask all participants.
+    pub fn start(&self) -> Vec<(CoreId, Message)> {
+        (0..self.participants.len()).map(|at| self.ask(at, false)).collect()
+    }
+
+    /// The names of the keys whose entries are borrowed.
+    pub fn borrowed(&self) -> impl Iterator<Item = &[u8]> {
+        self.participants.iter().flat_map(|participant| participant.args.slices())
     }
 
     fn ask(&self, at: usize, wait: bool) -> (CoreId, Message) {
         let participant = &self.participants[at];
-        let lend = (self.work == Work::Borrow).then(|| Box::new(participant.args.clone()));
-        let access = Box::new(participant.access.clone());
-        (participant.shard, Message::Acquire { txn: self.id, access, shared: self.shared, wait, lend })
+        let lend = match self.work {
+            Work::Borrow => Lend::Keys(participant.args.clone()),
+            // The coordinator's own databases stay where they are.
+            Work::Whole if participant.shard != self.id.coordinator => Lend::All,
+            Work::Whole | Work::Each(_) => Lend::Nothing,
+        };
+        let acquire = Acquire {
+            txn: self.id,
+            access: participant.access.clone(),
+            shared: self.shared,
+            lend,
+            watcher: self.watcher,
+        };
+        (participant.shard, Message::Acquire { acquire: Box::new(acquire), wait })
     }
 
     fn participant(&mut self, shard: CoreId) -> &mut Participant {
@@ -135,10 +180,17 @@ impl Txn {
     }
 
     /// A participant has granted its part.
-    pub fn on_granted(&mut self, shard: CoreId, loan: Loan) -> Step {
+    pub fn on_granted(
+        &mut self,
+        shard: CoreId,
+        loan: Loan,
+        wing: Option<Box<Wing>>,
+        unchanged: bool,
+    ) -> Step {
+        self.unchanged &= unchanged;
         let participant = self.participant(shard);
         participant.granted = true;
-        participant.loan.extend(loan);
+        (participant.loan, participant.wing) = (loan, wing);
         match self.stage {
             Stage::Trying { missing, refused } => self.after_try(missing - 1, refused),
             Stage::Ordered(at) if at + 1 < self.participants.len() => {
@@ -146,11 +198,6 @@ impl Txn {
                 Step::Send(vec![self.ask(at + 1, true)])
             }
             Stage::Ordered(_) => self.all_granted(),
-            Stage::Fetching { missing: 1 } => self.all_granted(),
-            Stage::Fetching { missing } => {
-                self.stage = Stage::Fetching { missing: missing - 1 };
-                Step::Send(Vec::new())
-            }
             Stage::Performing { .. } | Stage::Borrowed => unreachable!("nothing was asked for"),
         }
     }
@@ -173,8 +220,8 @@ impl Txn {
         let mut messages = Vec::new();
         for held in self.participants.iter_mut().filter(|participant| participant.granted) {
             held.granted = false;
-            let loan = std::mem::take(&mut held.loan);
-            messages.push((held.shard, Message::Release { txn: id, loan, after: None }));
+            let (loan, wing) = (std::mem::take(&mut held.loan), held.wing.take());
+            messages.push((held.shard, Message::Release { txn: id, loan, wing, after: None }));
         }
         self.stage = Stage::Ordered(0);
         messages.push(self.ask(0, true));
@@ -182,14 +229,14 @@ impl Txn {
     }
 
     fn all_granted(&mut self) -> Step {
-        if self.work == Work::Borrow {
+        if let Work::Borrow | Work::Whole = self.work {
             self.stage = Stage::Borrowed;
-            return Step::RunBorrowed(
-                self.participants
-                    .iter_mut()
-                    .flat_map(|participant| std::mem::take(&mut participant.loan))
-                    .collect(),
-            );
+            let (mut loan, mut wings) = (Loan::new(), Vec::new());
+            for participant in &mut self.participants {
+                loan.append(&mut participant.loan);
+                wings.extend(participant.wing.take().map(|wing| *wing));
+            }
+            return Step::RunBorrowed(loan, wings);
         }
         self.stage = Stage::Performing { missing: self.participants.len() };
         let (txn, call) = (self.id, self.call);
@@ -202,19 +249,6 @@ impl Txn {
                 })
                 .collect(),
         )
-    }
-
-    /// Keeps the borrowed entries and asks for more of shards that are reserved as a whole; `keys` names at least one.
-    pub fn fetch(&mut self, loan: Loan, keys: BTreeMap<CoreId, Vec<Vec<u8>>>) -> Vec<(CoreId, Message)> {
-        self.participants[0].loan = loan;
-        self.stage = Stage::Fetching { missing: keys.len() };
-        let ask = |(shard, keys): (CoreId, Vec<Vec<u8>>)| {
-            let names: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
-            let message = Message::Lend { txn: self.id, keys: Box::new(OwnedArgs::new(&names)) };
-            self.fetched.extend(keys);
-            (shard, message)
-        };
-        keys.into_iter().map(ask).collect()
     }
 
     /// A participant has done its part.
@@ -238,25 +272,30 @@ impl Txn {
         )
     }
 
-    /// The messages that give borrowed entries back, each to the shard that `owner` names for its key, with what
-    /// `after` has for the shard.
+    /// The messages that give borrowed entries and databases back, each to the shard that `owner` names for its key, with
+    /// what `after` has for the shard.
     pub fn give_back(
         self,
         loan: Loan,
-        owner: impl Fn(&[u8]) -> CoreId,
+        mut wings: Vec<Wing>,
+        owner: impl Fn(Slot) -> CoreId,
         mut after: impl FnMut(CoreId) -> Option<Box<Aftermath>>,
     ) -> Vec<(CoreId, Message)> {
         let mut loans: Vec<(CoreId, Loan)> =
             self.participants.iter().map(|participant| (participant.shard, Loan::new())).collect();
         for entry in loan {
-            let shard = owner(entry.1.key());
+            let shard = owner(Slot::of(entry.1.key()));
             let at = loans.binary_search_by_key(&shard, |(shard, _)| *shard);
             loans[at.expect("a command writes to its own keys only")].1.push(entry);
         }
         let txn = self.id;
         loans
             .into_iter()
-            .map(|(shard, loan)| (shard, Message::Release { txn, loan, after: after(shard) }))
+            .map(|(shard, loan)| {
+                let lent = wings.iter().position(|wing| owner(wing.first()) == shard);
+                let wing = lent.map(|at| Box::new(wings.swap_remove(at)));
+                (shard, Message::Release { txn, loan, wing, after: after(shard) })
+            })
             .collect()
     }
 }

@@ -17,7 +17,8 @@
 //!
 //! Granted work is done in one of two ways: independent keys ([`Spread::Split`], [`Spread::Shards`]) are
 //! worked on by every participant with its own keys; commands that combine values borrow the entries, run on the
-//! coordinator's workbench, and give them back.
+//! coordinator's workbench, and give them back. What may use any key borrows the databases of all shards, and runs on the
+//! coordinator's shard, which holds the whole keyspace then.
 //!
 //! [`Spread::Split`]: crate::command::spec::Spread::Split
 //! [`Spread::Shards`]: crate::command::spec::Spread::Shards
@@ -25,3 +26,4 @@
 pub mod coordinator;
 pub mod locks;
 pub mod merge;
+pub mod watches;

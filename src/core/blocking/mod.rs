@@ -322,7 +322,7 @@ impl CoreState {
         match grant {
             Some(grant) if postponed => {
                 let Grant { txn, loan } = *grant;
-                self.send(from, Message::Release { txn, loan, after: None });
+                self.send(from, Message::Release { txn, loan, wing: None, after: None });
             }
             Some(grant) => self.try_granted(from, to, *grant),
             None if postponed => {}
@@ -338,9 +338,9 @@ impl CoreState {
                 self.leave_others(from, to, &attempt);
                 let wait = Some((to, attempt.standing()));
                 let after = Aftermath { changed: attempt.changed, wait };
-                Message::Release { txn, loan: attempt.loan, after: Some(Box::new(after)) }
+                Message::Release { txn, loan: attempt.loan, wing: None, after: Some(Box::new(after)) }
             }
-            Err(loan) => Message::Release { txn, loan, after: None },
+            Err(loan) => Message::Release { txn, loan, wing: None, after: None },
         };
         self.send(from, message);
     }
@@ -373,7 +373,7 @@ impl CoreState {
         let ran = match loan {
             Some(loan) => {
                 self.workbench.receive(loan);
-                self.run_on_workbench(call, &slices, &BTreeSet::new(), &mut out)
+                self.run_on_workbench(call, &slices, &mut out)
             }
             None => self.run_on_shard(call, &slices, None, &mut out),
         };

@@ -2,8 +2,6 @@
 
 use std::collections::VecDeque;
 
-use crate::command::lookup::Command;
-use crate::command::spec::Flags;
 use crate::core::blocking::{Attempt, Fault, Held};
 use crate::core::state::{CoreState, Waiter};
 use crate::route::message::{Access, Grant, Loan, Message, ReplyTo, Standing, TxnId, WaitId};
@@ -38,7 +36,7 @@ impl CoreState {
     }
 
     fn next_line(&mut self) -> Option<DbKey> {
-        while let Some(changed) = self.shard.awaited.take() {
+        for changed in self.take_changes() {
             self.blocking.waiters.changed(changed);
         }
         self.blocking.waiters.take_pending()
@@ -57,9 +55,8 @@ impl CoreState {
                     return self.try_here(id);
                 }
                 let txn = self.next_txn();
-                let ticket =
-                    self.locks.acquire(self.access_to(&keys), false, Waiter::Txn { txn, lend: None });
-                self.tickets.insert(txn, ticket.expect("it was admitted"));
+                let ticket = self.reserve(self.access_to(&keys));
+                self.tickets.insert(txn, ticket);
                 let grant = self.grant_to_waiter(txn, &keys);
                 let keys = keys.into_iter().collect();
                 let held = Held { lines: VecDeque::from([line]), keys, more: Vec::new() };
@@ -141,7 +138,7 @@ impl CoreState {
                 continue;
             };
             let whole = self.blocking.waiters.whole(id).map(<[_]>::to_vec);
-            match whole.filter(|whole| self.covers(&mut held, txn, whole)) {
+            match whole.filter(|whole| self.covers(&mut held, whole)) {
                 Some(_) if id.core == self.core => {
                     self.try_here(id);
                     let changed = self.take_changes();
@@ -162,7 +159,7 @@ impl CoreState {
     }
 
     /// Whether all of these keys are reserved, which those that are free are by now.
-    fn covers(&mut self, held: &mut Held, txn: TxnId, keys: &[Box<[u8]>]) -> bool {
+    fn covers(&mut self, held: &mut Held, keys: &[Box<[u8]>]) -> bool {
         let missing: Vec<_> = keys.iter().filter(|key| !held.keys.contains(*key)).cloned().collect();
         if missing.is_empty() {
             return true;
@@ -171,8 +168,7 @@ impl CoreState {
         if !self.locks.admits(&access, false) {
             return false;
         }
-        let ticket = self.locks.acquire(access, false, Waiter::Txn { txn, lend: None });
-        held.more.push(ticket.expect("it was admitted"));
+        held.more.push(self.reserve(access));
         held.keys.extend(missing);
         true
     }
@@ -192,9 +188,17 @@ impl CoreState {
         self.blocking.fault_for_test == Some(Fault::Deaf)
     }
 
-    /// Keys that have changed, and are awaited.
+    /// Keys that have changed, and that somebody is interested in.
     pub(in crate::core) fn take_changes(&mut self) -> Vec<DbKey> {
-        std::iter::from_fn(|| self.shard.awaited.take()).collect()
+        let changed: Vec<DbKey> = std::iter::from_fn(|| self.shard.awaited.take()).collect();
+        self.tell(&changed);
+        changed
+    }
+
+    /// Reserves what is known to be free.
+    pub(in crate::core) fn reserve(&mut self, access: Access) -> TicketId {
+        // Nobody is told, because nobody waits.
+        self.locks.acquire(access, false, Waiter::Program(0)).expect("it is free")
     }
 
     /// A name for a reservation that this core makes on its own shard.
@@ -202,11 +206,10 @@ impl CoreState {
         TxnId { coordinator: self.core, number: self.next_number() }
     }
 
-    /// A command that stood in line has run under its reservation: those who wait for what it has changed are asked under
-    /// it. Returns whether it is kept for somebody.
-    pub(in crate::core) fn pass_on_ticket(&mut self, ticket: TicketId, command: &Command) -> bool {
-        // What is shared with other readers is not given away.
-        if !self.shard.awaited.has_changed() || !command.flags.contains(Flags::WRITE) {
+    /// What stood in line has run under its reservation: those who wait for what it has changed are asked under it. Returns
+    /// whether it is kept for somebody.
+    pub(in crate::core) fn pass_on_ticket(&mut self, ticket: TicketId) -> bool {
+        if !self.shard.awaited.has_changed() {
             return false;
         }
         let (txn, changed) = (self.next_txn(), self.take_changes());

@@ -48,8 +48,6 @@ impl<'a> Pattern<'a> {
 pub(super) struct Lookup<'s> {
     pub(super) shard: &'s mut Shard,
     pub(super) db: usize,
-    /// Whether it counts as reading the keys.
-    pub(super) counts: bool,
 }
 
 impl Lookup<'_> {
@@ -67,16 +65,14 @@ impl Lookup<'_> {
         };
         let (db, now_ms) = (self.db, self.shard.now_ms);
         let key = self.shard.key(&name);
-        let item = if self.counts { self.shard.lookup_read(db, &key) } else { self.shard.peek(db, &key) };
+        let item = self.shard.lookup_read(db, &key);
         let Some(field) = field else {
             return read(item.filter(|item| item.kind() == Kind::String).map(Item::str));
         };
         let entry = item.and_then(Item::value).and_then(Hash::of).and_then(|hash| hash.get(field));
         match entry {
             Some(entry) if entry.is_expired(now_ms) => {
-                if self.counts {
-                    self.shard.expire_field(db, &key, field);
-                }
+                self.shard.expire_field(db, &key, field);
                 read(None)
             }
             entry => read(entry.map(|entry| entry.value)),

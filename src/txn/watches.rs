@@ -1,0 +1,194 @@
+//! Clients that watch keys of a shard (`WATCH`), and whether one of these keys has changed.
+//!
+//! Representation: for each watcher its keys and whether one has changed; for each key its watchers. A key whose time was
+//! over when it was watched is as good as gone: its removal is no change. One whose time is over later has changed, whether
+//! it was removed or not. Invariant: the keys of the shard's [`Awaited`] that are here count once for each watcher.
+
+use std::collections::BTreeMap;
+
+use ahash::AHashMap;
+use smallvec::SmallVec;
+
+use crate::runtime::io::CoreId;
+use crate::shard::{Awaited, DbKey, Item, Shard};
+
+/// A client that watches keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Watcher {
+    /// Its core.
+    pub core: CoreId,
+    /// Its id.
+    pub client: u64,
+}
+
+#[derive(Debug)]
+struct Watched {
+    key: DbKey,
+    /// Its time was over when it was watched, and it is still there.
+    stale: bool,
+}
+
+#[derive(Debug, Default)]
+struct Watch {
+    changed: bool,
+    keys: Vec<Watched>,
+}
+
+/// All watchers of one shard. See the module.
+#[derive(Debug, Default)]
+pub struct Watches {
+    watches: AHashMap<Watcher, Watch>,
+    watchers: BTreeMap<DbKey, SmallVec<[Watcher; 2]>>,
+}
+
+impl Watches {
+    /// Number of keys that somebody watches.
+    pub fn keys(&self) -> usize {
+        self.watchers.len()
+    }
+
+    /// Adds a key to those that a client watches.
+    pub fn watch(&mut self, watcher: Watcher, key: DbKey, shard: &mut Shard) {
+        let watchers = self.watchers.entry(key.clone()).or_default();
+        if watchers.contains(&watcher) {
+            return;
+        }
+        watchers.push(watcher);
+        shard.awaited.add(key.0, &key.1);
+        let stale = item(&key, shard).is_some_and(|item| item.is_expired(shard.now_ms));
+        self.watches.entry(watcher).or_default().keys.push(Watched { key, stale });
+    }
+
+    /// A client watches no key any more.
+    pub fn unwatch(&mut self, watcher: Watcher, awaited: &mut Awaited) {
+        let Some(watch) = self.watches.remove(&watcher) else { return };
+        for Watched { key, .. } in watch.keys {
+            awaited.remove(key.0, &key.1);
+            let Some(watchers) = self.watchers.get_mut(&key) else { continue };
+            watchers.retain(|other| *other != watcher);
+            if watchers.is_empty() {
+                self.watchers.remove(&key);
+            }
+        }
+    }
+
+    /// A key has changed.
+    pub fn note(&mut self, key: &DbKey, shard: &Shard) {
+        let Some(watchers) = self.watchers.get(key) else { return };
+        let gone = item(key, shard).is_none();
+        for watcher in watchers {
+            let Some(watch) = self.watches.get_mut(watcher) else { continue };
+            match watch.keys.iter_mut().find(|watched| watched.key == *key) {
+                Some(watched) if watched.stale && gone => watched.stale = false,
+                _ => watch.changed = true,
+            }
+        }
+    }
+
+    /// Whether none of a client's keys has changed.
+    pub fn is_unchanged(&self, watcher: Watcher, shard: &Shard) -> bool {
+        let expired = |watched: &Watched| {
+            !watched.stale && item(&watched.key, shard).is_some_and(|item| item.is_expired(shard.now_ms))
+        };
+        self.watches.get(&watcher).is_none_or(|watch| !watch.changed && !watch.keys.iter().any(expired))
+    }
+}
+
+/// The item of a key, whether its time is over or not.
+fn item<'s>((db, name): &DbKey, shard: &'s Shard) -> Option<&'s Item> {
+    let key = shard.key(name);
+    shard.dbs.of(usize::from(*db), &key).get(&key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::{ExpiryPolicy, Hasher, Str};
+
+    struct Bench {
+        watches: Watches,
+        shard: Shard,
+    }
+
+    const A: Watcher = Watcher { core: CoreId(0), client: 1 };
+    const B: Watcher = Watcher { core: CoreId(1), client: 1 };
+
+    impl Bench {
+        fn new() -> Bench {
+            let mut shard = Shard::new(2, Hasher::from_seed(1), 1);
+            shard.now_ms = 1000;
+            Bench { watches: Watches::default(), shard }
+        }
+
+        fn watch(&mut self, watcher: Watcher, key: &str) {
+            self.watches.watch(watcher, (0, key.as_bytes().into()), &mut self.shard);
+        }
+
+        fn set(&mut self, key: &str, policy: ExpiryPolicy) {
+            let key = self.shard.key(key.as_bytes());
+            self.shard.set_string(0, &key, Str::Int(1), policy);
+            self.tell();
+        }
+
+        fn delete(&mut self, key: &str) {
+            let key = self.shard.key(key.as_bytes());
+            self.shard.delete(0, &key);
+            self.tell();
+        }
+
+        fn tell(&mut self) {
+            while let Some(key) = self.shard.awaited.take() {
+                self.watches.note(&key, &self.shard);
+            }
+        }
+
+        fn unchanged(&self, watcher: Watcher) -> bool {
+            self.watches.is_unchanged(watcher, &self.shard)
+        }
+    }
+
+    #[test]
+    fn each_watcher_learns_of_its_own_keys() {
+        let mut bench = Bench::new();
+        assert!(bench.unchanged(A));
+        bench.watch(A, "a");
+        bench.watch(A, "a");
+        bench.watch(B, "a");
+        bench.watch(B, "b");
+        bench.set("b", ExpiryPolicy::Clear);
+        assert!(bench.unchanged(A) && !bench.unchanged(B));
+        bench.watches.unwatch(B, &mut bench.shard.awaited);
+        assert!(bench.unchanged(B));
+        assert_eq!(bench.watches.keys(), 1);
+        bench.set("a", ExpiryPolicy::Clear);
+        assert!(!bench.unchanged(A));
+        bench.watches.unwatch(A, &mut bench.shard.awaited);
+        assert!(bench.shard.awaited.is_empty());
+        assert_eq!(bench.watches.keys(), 0);
+    }
+
+    #[test]
+    fn a_key_whose_time_ends_has_changed() {
+        let mut bench = Bench::new();
+        bench.set("a", ExpiryPolicy::At(2000));
+        bench.watch(A, "a");
+        assert!(bench.unchanged(A));
+        bench.shard.now_ms = 3000;
+        assert!(!bench.unchanged(A), "although it is still there");
+        bench.delete("a");
+        assert!(!bench.unchanged(A));
+    }
+
+    #[test]
+    fn a_key_whose_time_was_over_is_as_good_as_gone() {
+        let mut bench = Bench::new();
+        bench.set("a", ExpiryPolicy::At(2000));
+        bench.shard.now_ms = 3000;
+        bench.watch(A, "a");
+        assert!(bench.unchanged(A));
+        bench.delete("a");
+        assert!(bench.unchanged(A), "its removal is no change");
+        bench.set("a", ExpiryPolicy::Clear);
+        assert!(!bench.unchanged(A));
+    }
+}
