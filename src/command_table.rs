@@ -302,7 +302,8 @@ mod tests {
     fn keys_spread_and_flags_agree() {
         for (Command { full_name, .. }, spec) in commands() {
             let keyed = matches!(spec.spread, Spread::Keys | Spread::Split(_) | Spread::Patterns);
-            assert_eq!(keyed, !spec.keys.is_empty(), "{full_name}");
+            // WATCH names keys that it does not touch.
+            assert_eq!(keyed, !spec.keys.is_empty() && !spec.flags.contains(Flags::UNQUEUED), "{full_name}");
             let variable = spec.keys.iter().any(|key| key.flags.contains(KeyFlags::VARIABLE_FLAGS));
             assert_eq!(variable, spec.variable_flags.is_some(), "{full_name}");
             let changes = KeyFlags::RW | KeyFlags::OW | KeyFlags::RM;
