@@ -2,6 +2,7 @@
 
 pub mod crc;
 pub mod crc64;
+pub mod event_classes;
 pub mod glob;
 mod grisu;
 mod literal;

@@ -18,9 +18,10 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::base::event_classes::EventClasses;
 pub use types::{
-    Allowed, BusyPoll, CoreList, LogLevel, MaxmemoryPolicy, NotifyClasses, OutputLimit, OutputLimits, Reason,
-    SavePoint, Supervised,
+    Allowed, BusyPoll, CoreList, LogLevel, MaxmemoryPolicy, OutputLimit, OutputLimits, Reason, SavePoint,
+    Supervised,
 };
 
 /// The Redis version whose behaviour Corelane claims, in `INFO`, `HELLO`, `--version` and elsewhere.
@@ -102,7 +103,7 @@ fields! {
     /// Number of databases.
     pub databases: u32,
     /// Published keyspace events.
-    pub notify_keyspace_events: NotifyClasses,
+    pub notify_keyspace_events: EventClasses,
     /// Bound of the tracking table, 0 for none.
     pub tracking_table_max_keys: u64,
     /// When snapshots are due.

@@ -5,8 +5,6 @@
 
 use std::borrow::Cow;
 
-use bitflags::bitflags;
-
 use super::value::words;
 use crate::base::number::parse_memory;
 
@@ -111,92 +109,6 @@ impl Allowed {
     /// Whether a connection may; `local` says if it comes from this machine.
     pub fn permits(self, local: bool) -> bool {
         self == Allowed::Yes || (self == Allowed::Local && local)
-    }
-}
-
-bitflags! {
-    /// Classes of keyspace notifications (`notify-keyspace-events`), in Redis's bits.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-    pub struct NotifyClasses: u32 {
-        /// Publish to channels named after keys (`K`).
-        const KEYSPACE = 1;
-        /// Publish to channels named after events (`E`).
-        const KEYEVENT = 1 << 1;
-        /// Commands for any type (`g`).
-        const GENERIC = 1 << 2;
-        /// Strings (`$`).
-        const STRING = 1 << 3;
-        /// Lists (`l`).
-        const LIST = 1 << 4;
-        /// Sets (`s`).
-        const SET = 1 << 5;
-        /// Hashes (`h`).
-        const HASH = 1 << 6;
-        /// Sorted sets (`z`).
-        const ZSET = 1 << 7;
-        /// Keys that expired (`x`).
-        const EXPIRED = 1 << 8;
-        /// Keys removed to free memory (`e`).
-        const EVICTED = 1 << 9;
-        /// Streams (`t`).
-        const STREAM = 1 << 10;
-        /// Reads of missing keys (`m`).
-        const KEY_MISS = 1 << 11;
-        /// Types of modules (`d`).
-        const MODULE = 1 << 13;
-        /// Keys that are created (`n`).
-        const NEW = 1 << 14;
-        /// What `A` stands for: everything but misses, new keys and the two channel kinds.
-        const ALL = Self::GENERIC.bits() | Self::STRING.bits() | Self::LIST.bits() | Self::SET.bits()
-            | Self::HASH.bits() | Self::ZSET.bits() | Self::EXPIRED.bits() | Self::EVICTED.bits()
-            | Self::STREAM.bits() | Self::MODULE.bits();
-    }
-}
-
-/// Letters of the classes that `A` covers or hides, in the order in which they are shown.
-const CLASS_LETTERS: [(u8, NotifyClasses); 11] = [
-    (b'g', NotifyClasses::GENERIC),
-    (b'$', NotifyClasses::STRING),
-    (b'l', NotifyClasses::LIST),
-    (b's', NotifyClasses::SET),
-    (b'h', NotifyClasses::HASH),
-    (b'z', NotifyClasses::ZSET),
-    (b'x', NotifyClasses::EXPIRED),
-    (b'e', NotifyClasses::EVICTED),
-    (b't', NotifyClasses::STREAM),
-    (b'd', NotifyClasses::MODULE),
-    (b'n', NotifyClasses::NEW),
-];
-
-/// Letters that are shown even next to `A`.
-const CHANNEL_LETTERS: [(u8, NotifyClasses); 3] =
-    [(b'K', NotifyClasses::KEYSPACE), (b'E', NotifyClasses::KEYEVENT), (b'm', NotifyClasses::KEY_MISS)];
-
-impl NotifyClasses {
-    /// Reads letters such as `KEA`.
-    pub fn parse(letters: &[u8]) -> Result<NotifyClasses, Reason> {
-        let mut classes = NotifyClasses::empty();
-        for &letter in letters {
-            let known = CLASS_LETTERS.iter().chain(&CHANNEL_LETTERS).chain(&[(b'A', NotifyClasses::ALL)]);
-            match known.into_iter().find(|(known, _)| *known == letter) {
-                Some((_, class)) => classes |= *class,
-                None => return Err("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".into()),
-            }
-        }
-        Ok(classes)
-    }
-
-    /// The letters, in Redis's order. As in Redis, `A` swallows `n`.
-    pub fn letters(self) -> String {
-        let mut shown = String::new();
-        if self.contains(NotifyClasses::ALL) {
-            shown.push('A');
-        } else {
-            shown
-                .extend(CLASS_LETTERS.iter().filter(|(_, c)| self.contains(*c)).map(|(l, _)| char::from(*l)));
-        }
-        shown.extend(CHANNEL_LETTERS.iter().filter(|(_, c)| self.contains(*c)).map(|(l, _)| char::from(*l)));
-        shown
     }
 }
 
@@ -375,16 +287,6 @@ fn integer(arg: &[u8]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn notify_letters() {
-        for (given, shown) in
-            [("", ""), ("KEA", "AKE"), ("g$lshzxetd", "A"), ("Ex", "xE"), ("Kmn", "nKm"), ("An", "A")]
-        {
-            assert_eq!(NotifyClasses::parse(given.as_bytes()).unwrap().letters(), shown);
-        }
-        assert!(NotifyClasses::parse(b"Kq").is_err());
-    }
 
     #[test]
     fn core_lists() {

@@ -89,7 +89,7 @@ impl CoreState {
             }
             Message::Release { txn, loan, wing, after } => self.on_release(from, txn, loan, wing, after),
             Message::Unwatch { client } => {
-                self.watches.unwatch(Watcher { core: from, client }, &mut self.shard.awaited);
+                self.watches.unwatch(Watcher { core: from, client }, &mut self.shard.modified);
             }
             Message::Blocked { to, blocked } => self.on_blocked(from, to, *blocked),
             Message::Offer { to, grant } => self.on_offer(from, to, grant),

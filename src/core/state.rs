@@ -26,7 +26,7 @@ use crate::route::ShardMap;
 use crate::route::message::{Acquire, Answer, Batch, Call, Message, OwnedArgs, Query, ReplyTo, TxnId};
 use crate::runtime::cpu;
 use crate::runtime::io::{Clock, ConnId, CoreId, Socket};
-use crate::shard::{Awaited, Hasher, Lfu, Settings, Shard};
+use crate::shard::{Hasher, Lfu, Settings, Shard};
 use crate::shared::Shared;
 use crate::txn::coordinator::Txn;
 use crate::txn::locks::{Locks, TicketId};
@@ -275,7 +275,7 @@ impl CoreState {
             config,
             shared,
         };
-        state.workbench.awaited = Awaited::workbench();
+        state.workbench.modified.note_every(true);
         state.apply_config();
         state
     }

@@ -197,13 +197,13 @@ impl CoreState {
     /// The databases of all other shards are here: from now on this shard holds the whole keyspace.
     pub(super) fn unite(&mut self, wings: Vec<Wing>) {
         self.shard.dbs.attach(wings);
-        self.shard.awaited.note_every(true);
+        self.shard.modified.note_every(true);
     }
 
     /// Ends that. Returns what is to be given back, and the keys that have changed.
     pub(super) fn divide(&mut self) -> (Vec<Wing>, Vec<DbKey>) {
-        let changed = std::iter::from_fn(|| self.shard.awaited.take()).collect();
-        self.shard.awaited.note_every(false);
+        let changed = std::iter::from_fn(|| self.shard.modified.take()).collect();
+        self.shard.modified.note_every(false);
         (self.shard.dbs.detach(), changed)
     }
 
@@ -275,7 +275,7 @@ impl CoreState {
         let mut loan = Loan::new();
         names.for_each(|name| self.workbench.lend(&self.workbench.key(name), &mut loan));
         self.shard.garbage.append(&mut self.workbench.garbage);
-        (loan, std::iter::from_fn(|| self.workbench.awaited.take()).collect())
+        (loan, std::iter::from_fn(|| self.workbench.modified.take()).collect())
     }
 
     /// Counts the command, hands the reply to the client and lets it go on.

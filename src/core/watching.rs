@@ -37,7 +37,7 @@ impl CoreState {
         shards.dedup();
         for shard in shards {
             if shard == self.core {
-                self.watches.unwatch(self.watcher(client), &mut self.shard.awaited);
+                self.watches.unwatch(self.watcher(client), &mut self.shard.modified);
             } else {
                 self.send(shard, Message::Unwatch { client });
             }

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use super::Exec;
 use super::strings::{buffer, choice, read, value};
+use super::{Class, Exec};
 use crate::base::number::parse_i64;
 use crate::execute::arguments::integer;
 use crate::protocol::Error;
@@ -24,7 +24,10 @@ pub fn setbit(cx: &mut Exec<'_>) -> Result<(), Error> {
     let key = cx.key(1);
     let (bytes, grown) = buffer(cx.shard, cx.db, &key, (offset / 8) as usize + 1)?;
     let was = bits::set_bit(bytes, offset, on);
-    cx.changes += u64::from(grown || was != on);
+    if grown || was != on {
+        cx.changes += 1;
+        cx.wrote(Class::STRING, "setbit", &key);
+    }
     cx.reply.int(i64::from(was));
     Ok(())
 }
@@ -93,12 +96,8 @@ pub fn bitop(cx: &mut Exec<'_>) -> Result<(), Error> {
     }
     let result = combine(cx, op, &sources)?;
     let (target, len) = (cx.key(2), result.len());
-    if len > 0 {
-        cx.shard.insert(cx.db, &target, Item::heap(target.bytes, result, None));
-        cx.changes += 1;
-    } else {
-        cx.changes += u64::from(cx.shard.remove(cx.db, &target).is_some());
-    }
+    let made = (len > 0).then(|| Item::heap(target.bytes, result, None));
+    cx.changes += u64::from(cx.store(Class::STRING, "set", &target, made));
     cx.reply.int(len as i64);
     Ok(())
 }
@@ -231,6 +230,7 @@ fn read_fields(cx: &mut Exec<'_>, fields: &Fields) -> Result<(), Error> {
 fn change_fields(cx: &mut Exec<'_>, fields: &Fields, len: usize) -> Result<(), Error> {
     let key = cx.key(1);
     let (bytes, grown) = buffer(cx.shard, cx.db, &key, len)?;
+    let mut changes = 0;
     cx.reply.array(fields.len());
     for &Field { ty, offset, ref access } in fields {
         let change = match *access {
@@ -245,8 +245,12 @@ fn change_fields(cx: &mut Exec<'_>, fields: &Fields, len: usize) -> Result<(), E
             cx.reply.null();
             continue;
         };
-        cx.changes += u64::from(grown || change.before != change.after);
+        changes += u64::from(grown || change.before != change.after);
         cx.reply.int(if matches!(access, Access::Set(..)) { change.before } else { change.after });
+    }
+    if changes > 0 {
+        cx.changes += changes;
+        cx.wrote(Class::STRING, "setbit", &key);
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `DUMP` and `RESTORE`: values as clients carry them from one server to another.
 
-use super::Exec;
+use super::{Class, Exec};
 use crate::execute::arguments::integer;
 use crate::protocol::Error;
 use crate::rdb::{Rules, payload};
@@ -36,9 +36,16 @@ pub fn restore(cx: &mut Exec<'_>) -> Result<(), Error> {
         at if options.absolute => Some(at),
         ttl => Some(cx.shard.now_ms.wrapping_add(ttl)),
     };
-    let deleted = options.replace && cx.shard.delete(db, &key);
+    let old = if options.replace { cx.shard.take(db, &key) } else { None };
+    let deleted = old.is_some();
+    if let Some(item) = old {
+        cx.shard.discard(item);
+    }
     if expire_at_ms.is_some_and(|at| at <= cx.shard.now_ms) {
-        cx.changes += u64::from(deleted);
+        if deleted {
+            cx.changes += 1;
+            cx.removed(&key);
+        }
     } else {
         cx.shard.insert(db, &key, object.into_item(key.bytes, expire_at_ms));
         cx.shard.watch_fields(db, &key);
@@ -48,6 +55,7 @@ pub fn restore(cx: &mut Exec<'_>) -> Result<(), Error> {
             item.set_lru(clock);
         }
         cx.changes += 1;
+        cx.wrote(Class::GENERIC, "restore", &key);
     }
     cx.reply.ok();
     Ok(())

@@ -458,7 +458,7 @@ fn search(cx: &mut Exec<'_>, form: Form) -> Result<(), Error> {
     let result = Zset::from_sorted(&entries, &rules);
     // Redis counts a change for every member.
     cx.changes += entries.len().saturating_sub(1) as u64;
-    store(cx, at, result);
+    store(cx, if form == Form::SearchStore { "geosearchstore" } else { "georadiusstore" }, at, result);
     Ok(())
 }
 

@@ -2,8 +2,8 @@
 //! [`types::hyperloglog`](crate::types::hyperloglog), and stays a buffer that can be changed once one of these
 //! commands has used it.
 
-use super::Exec;
 use super::strings;
+use super::{Class, Exec};
 use crate::execute::arguments::shown;
 use crate::protocol::Error;
 use crate::shard::{Item, Key, Shard};
@@ -20,6 +20,7 @@ pub fn pfadd(cx: &mut Exec<'_>) -> Result<(), Error> {
     }
     if changed > 0 {
         sketch.invalidate_cache();
+        cx.wrote(Class::STRING, "pfadd", &key);
     }
     cx.changes += changed;
     cx.reply.int(i64::from(changed > 0));
@@ -47,6 +48,7 @@ fn count_one(cx: &mut Exec<'_>) -> Result<u64, Error> {
     }
     let count = sketch.view().count()?;
     sketch.set_cache(count);
+    cx.modified(&key);
     cx.changes += 1;
     Ok(count)
 }
@@ -64,6 +66,7 @@ pub fn pfmerge(cx: &mut Exec<'_>) -> Result<(), Error> {
         sketch.raise(index, value)?;
     }
     sketch.invalidate_cache();
+    cx.wrote(Class::STRING, "pfadd", &key);
     cx.changes += 1;
     cx.reply.ok();
     Ok(())

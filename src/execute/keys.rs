@@ -29,7 +29,13 @@ use crate::shard::{Db, Key, Shard};
 
 /// `DEL key [key ...]`
 pub fn del(cx: &mut Exec<'_>) -> Result<(), Error> {
-    let removed = count_keys(cx, Shard::delete);
+    let removed = count_keys(cx, |cx, key| {
+        let removed = cx.shard.delete(cx.db, key);
+        if removed {
+            cx.removed(key);
+        }
+        removed
+    });
     cx.changes += removed;
     cx.reply.int(removed as i64);
     Ok(())
@@ -42,7 +48,7 @@ pub fn unlink(cx: &mut Exec<'_>) -> Result<(), Error> {
 
 /// `EXISTS key [key ...]`
 pub fn exists(cx: &mut Exec<'_>) -> Result<(), Error> {
-    let found = count_keys(cx, |shard, db, key| shard.lookup_about(db, key).is_some());
+    let found = count_keys(cx, |cx, key| cx.shard.lookup_about(cx.db, key).is_some());
     cx.reply.int(found as i64);
     Ok(())
 }
@@ -50,7 +56,7 @@ pub fn exists(cx: &mut Exec<'_>) -> Result<(), Error> {
 /// `TOUCH key [key ...]`, which sets the access clock even for clients that otherwise do not.
 pub fn touch(cx: &mut Exec<'_>) -> Result<(), Error> {
     let before = std::mem::replace(&mut cx.shard.touch, true);
-    let touched = count_keys(cx, |shard, db, key| shard.lookup_read(db, key).is_some());
+    let touched = count_keys(cx, |cx, key| cx.shard.lookup_read(cx.db, key).is_some());
     cx.shard.touch = before;
     cx.reply.int(touched as i64);
     Ok(())
@@ -71,8 +77,8 @@ pub fn dbsize(cx: &mut Exec<'_>) -> Result<(), Error> {
 }
 
 /// For how many of the keys, which are all arguments, something is so.
-fn count_keys(cx: &mut Exec<'_>, mut holds: impl FnMut(&mut Shard, usize, &Key<'_>) -> bool) -> u64 {
-    (1..cx.args.len()).map(|index| u64::from(holds(cx.shard, cx.db, &cx.key(index)))).sum()
+fn count_keys(cx: &mut Exec<'_>, mut holds: impl FnMut(&mut Exec<'_>, &Key<'_>) -> bool) -> u64 {
+    (1..cx.args.len()).map(|index| u64::from(holds(cx, &cx.key(index)))).sum()
 }
 
 /// The index of a database, as far as it is a C `int`; whether there is such a database is checked by

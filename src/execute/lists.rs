@@ -20,9 +20,9 @@ pub use read::{lindex, llen, lrange};
 
 use std::ops::Range;
 
-use super::Exec;
 use super::arguments::integer;
 use super::strings::{choice, reply_value};
+use super::{Class, Exec};
 use crate::protocol::Error;
 use crate::shard::Key;
 use crate::shard::values::Typed;
@@ -72,18 +72,29 @@ fn at_end(end: End, count: usize, len: usize) -> Range<usize> {
     }
 }
 
-/// Removes elements, and the key with the last of them.
-fn remove_range(cx: &mut Exec<'_>, key: &Key<'_>, range: Range<usize>) -> Result<(), Error> {
+/// What has happened when something is pushed at an end.
+fn push_event(end: End) -> &'static str {
+    if end == End::Front { "lpush" } else { "rpush" }
+}
+
+/// What has happened when something is popped from an end.
+fn pop_event(end: End) -> &'static str {
+    if end == End::Front { "lpop" } else { "rpop" }
+}
+
+/// Removes elements; all of them with the key. Returns whether that is gone.
+fn remove_range(cx: &mut Exec<'_>, key: &Key<'_>, range: Range<usize>) -> Result<bool, Error> {
     let limits = cx.shard.settings.list_limits();
     cx.changes += range.len() as u64;
-    if let Some(list) = cx.shard.write::<List>(cx.db, key)? {
-        if range.len() == list.len() {
-            cx.shard.delete(cx.db, key);
-        } else if let Some(removed) = list.remove_range(range, limits) {
-            cx.shard.discard_value(removed.wrap());
-        }
+    let Some(list) = cx.shard.write::<List>(cx.db, key)? else { return Ok(true) };
+    if range.len() == list.len() {
+        cx.shard.delete(cx.db, key);
+        return Ok(true);
     }
-    Ok(())
+    if let Some(removed) = list.remove_range(range, limits) {
+        cx.shard.discard_value(removed.wrap());
+    }
+    Ok(false)
 }
 
 /// Removes up to `count` elements at an end and answers with an array of them, the one at the end first.
@@ -97,5 +108,12 @@ fn pop_many(cx: &mut Exec<'_>, key: &Key<'_>, end: End, count: usize) -> Result<
             list.range_back(range.clone()).for_each(|element| reply_value(&mut cx.reply, Some(element)))
         }
     }
-    if range.is_empty() { Ok(()) } else { remove_range(cx, key, range) }
+    if !range.is_empty() {
+        let gone = remove_range(cx, key, range)?;
+        cx.wrote(Class::LIST, pop_event(end), key);
+        if gone {
+            cx.event(Class::GENERIC, "del", key);
+        }
+    }
+    Ok(())
 }

@@ -19,10 +19,11 @@ pub mod strings;
 
 use smallvec::SmallVec;
 
+use crate::base::event_classes::EventClasses as Class;
 use crate::base::number::parse_f64;
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
-use crate::shard::{Key, Kind, Shard, WrongType};
+use crate::shard::{Item, Key, Kind, Shard, WrongType};
 
 /// What a handler works on.
 pub struct Exec<'a> {
@@ -114,6 +115,61 @@ impl<'a> Exec<'a> {
             Some((at, key)) if at == index => key,
             _ => self.shard.key(self.args[index]),
         }
+    }
+
+    /// Notes that a key was modified; see [`crate::shard::modified`].
+    #[inline]
+    pub fn modified(&mut self, key: &Key<'_>) {
+        self.shard.modified.note(self.db, key.bytes);
+    }
+
+    /// Says what has happened to a key; see [`crate::shard::events`].
+    #[inline]
+    pub fn event(&mut self, class: Class, name: &'static str, key: &Key<'_>) {
+        self.shard.events.note(class, name, self.db, key.bytes);
+    }
+
+    /// Both, as they go together nearly always.
+    #[inline]
+    pub fn wrote(&mut self, class: Class, name: &'static str, key: &Key<'_>) {
+        if self.shard.is_observed() {
+            self.modified(key);
+            self.event(class, name, key);
+        }
+    }
+
+    /// Elements were taken out of a collection: says so, and removes the key if none is left.
+    #[inline]
+    pub fn took(&mut self, class: Class, name: &'static str, key: &Key<'_>, none_left: bool) {
+        self.wrote(class, name, key);
+        if none_left {
+            self.shard.delete(self.db, key);
+            self.event(Class::GENERIC, "del", key);
+        }
+    }
+
+    /// A key was removed by a command.
+    #[inline]
+    pub fn removed(&mut self, key: &Key<'_>) {
+        self.wrote(Class::GENERIC, "del", key);
+    }
+
+    /// Puts what a command with a destination has made, if it is anything, in the place of whatever that has. `name` is what
+    /// has happened then. Returns whether this changed anything.
+    fn store(&mut self, class: Class, name: &'static str, key: &Key<'_>, made: Option<Item>) -> bool {
+        if let Some(item) = made {
+            self.shard.insert(self.db, key, item);
+            self.wrote(class, name, key);
+            return true;
+        }
+        // As in Redis, whether the time of the key was over does not matter.
+        let old = self.shard.take(self.db, key);
+        let changed = old.is_some();
+        if let Some(item) = old {
+            self.shard.discard(item);
+            self.removed(key);
+        }
+        changed
     }
 
     /// Runs a handler; an error replaces what it has written. Returns whether it succeeded. Without an error and a reply

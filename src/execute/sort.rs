@@ -13,9 +13,9 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use self::pattern::{Lookup, Pattern};
-use super::Exec;
 use super::arguments::integer;
 use super::strings::reply_value;
+use super::{Class, Exec};
 use crate::base::number::parse_f64;
 use crate::protocol::Error;
 use crate::shard::values::{List, Set, Typed, Value, Zset};
@@ -65,11 +65,9 @@ fn answer(cx: &mut Exec<'_>, may_store: bool) -> Result<(), Error> {
 /// Puts a list into a key and answers with its length; an empty one removes the key.
 fn store(cx: &mut Exec<'_>, destination: usize, list: List) -> Result<(), Error> {
     let (key, len) = (cx.key(destination), list.len());
-    if len > 0 {
-        cx.shard.set_value(cx.db, &key, list.wrap());
-        cx.changes += len as u64;
-    } else {
-        cx.changes += u64::from(cx.shard.delete(cx.db, &key));
+    let made = (len > 0).then(|| Item::collection(key.bytes, list.wrap(), None));
+    if cx.store(Class::LIST, "sortstore", &key, made) {
+        cx.changes += len.max(1) as u64;
     }
     cx.reply.int(len as i64);
     Ok(())

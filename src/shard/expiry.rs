@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use super::item::Item;
 use super::table::Table;
 use super::{Budget, Expired, Shard, Slot};
+use crate::base::event_classes::EventClasses;
 
 /// Least time between the starts of two passes.
 pub const PASS_INTERVAL_MS: i64 = 100;
@@ -119,7 +120,7 @@ impl Shard {
     fn walk_on(&mut self, slot: usize, mut walk: Walk, budget: &mut Budget) -> Option<Walk> {
         let (index, now_ms) = (self.pass.db, self.now_ms);
         let (expired, record, garbage) = (&mut self.expired, self.record_expired, &mut self.garbage);
-        let awaited = &mut self.awaited;
+        let (modified, events) = (&mut self.modified, &mut self.events);
         let mut removed = 0;
         let hashes = &mut self.pass.hashes;
         let found_before = hashes.len();
@@ -130,7 +131,8 @@ impl Shard {
             budget,
             &mut |item| {
                 removed += 1;
-                awaited.note(index, item.key());
+                events.note(EventClasses::EXPIRED, "expired", index, item.key());
+                modified.note(index, item.key());
                 if record {
                     expired.push(Expired { db: index, item });
                 } else if item.value().is_some() {

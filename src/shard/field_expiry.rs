@@ -4,39 +4,52 @@
 //! There is no index of such hashes over all keys: the hint of a slot ([`super::db`]) takes their fields in, and the walk
 //! through the slot ([`super::expiry`]) finds the hashes.
 
-use super::values::Typed;
 use super::{Budget, Key, Shard};
+use crate::base::event_classes::EventClasses;
 
 impl Shard {
     /// Removes a field whose time is over, and the hash with its last field. Nothing happens while expiry is paused.
     #[cold]
     pub fn expire_field(&mut self, db: usize, key: &Key<'_>, field: &[u8]) {
-        if self.expiry_paused {
-            return;
-        }
-        if self.dbs.of_mut(db, key).hash_mut(key).is_some_and(|hash| hash.remove(field)) {
-            self.stats.expired_subkeys += 1;
-            self.remove_if_empty(db, key);
-        }
+        self.expire_named_fields(db, key, &[field]);
+    }
+
+    /// Removes such fields, as one event.
+    pub fn expire_named_fields(&mut self, db: usize, key: &Key<'_>, fields: &[&[u8]]) {
+        let hash = self.dbs.of_mut(db, key).hash_mut(key);
+        let Some(hash) = hash.filter(|_| !self.expiry_paused) else { return };
+        let removed = fields.iter().filter(|field| hash.remove(field)).count();
+        self.after_field_expiry(db, key, removed);
     }
 
     /// Removes fields whose time is over until none is left or the budget is spent, and the hash with its last field.
     /// Returns whether none is left. Nothing happens while expiry is paused.
     pub fn expire_fields(&mut self, db: usize, key: &Key<'_>, budget: &mut Budget) -> bool {
         let now_ms = self.now_ms;
-        let Some(hash) = self.dbs.of_mut(db, key).hash_mut(key).filter(|_| !self.expiry_paused) else {
-            return true;
-        };
-        self.stats.expired_subkeys += hash.expire(now_ms, budget) as u64;
-        if hash.has_expired(now_ms) {
-            return false;
-        }
-        if hash.is_empty() {
-            self.remove_if_empty(db, key);
-        } else {
+        let hash = self.dbs.of_mut(db, key).hash_mut(key);
+        let Some(hash) = hash.filter(|_| !self.expiry_paused) else { return true };
+        let removed = hash.expire(now_ms, budget);
+        let more = hash.has_expired(now_ms);
+        let gone = self.after_field_expiry(db, key, removed);
+        if !gone && !more {
             self.dbs.of_mut(db, key).watch_fields(key);
         }
-        true
+        !more
+    }
+
+    /// Removes a hash that has no fields left, and says what has happened. Returns whether the hash is gone.
+    fn after_field_expiry(&mut self, db: usize, key: &Key<'_>, removed: usize) -> bool {
+        if removed == 0 {
+            return false;
+        }
+        self.stats.expired_subkeys += removed as u64;
+        self.events.note(EventClasses::HASH, "hexpired", db, key.bytes);
+        let gone = self.remove_if_empty(db, key);
+        if gone {
+            self.events.note(EventClasses::GENERIC, "del", db, key.bytes);
+        }
+        self.modified.note(db, key.bytes);
+        gone
     }
 
     /// Has active expiry come round for the fields of a hash of which some got an expiry.

@@ -6,32 +6,35 @@
 //! [`Shard::take_expired`].
 
 pub mod access;
-pub mod awaited;
 pub mod databases;
 pub mod db;
+pub mod events;
 pub mod expiry;
 mod field_expiry;
 pub mod item;
 pub mod key;
 mod leaf;
 mod lending;
+pub mod modified;
 mod size_class;
 mod table;
 pub mod values;
 
 pub use crate::types::Str;
 pub use access::Lfu;
-pub use awaited::{Awaited, DbKey};
 pub use databases::{Databases, Wing};
 pub use db::{Cursor, Db, ExpiryPolicy, Upsert};
+pub use events::{Event, Events};
 pub use expiry::{ExpireProgress, Garbage};
 pub use item::{Encoding, Item, Kind};
 pub use key::{Hasher, Key, KeyDigest, Slot};
+pub use modified::{DbKey, Modified};
 
 use std::ops::Range;
 
 use self::values::{Typed, Value};
 use crate::base::crc::SLOTS;
+use crate::base::event_classes::EventClasses;
 use crate::base::rng::Rng;
 
 /// Work that may still be done in this step, counted in items touched (some tens of nanoseconds each).
@@ -170,8 +173,10 @@ pub struct Shard {
     pub settings: Settings,
     /// What waits for being freed.
     pub garbage: Garbage,
-    /// Keys that clients wait for, and which of them have changed.
-    pub awaited: Awaited,
+    /// Keys that somebody is interested in, and which of them have been modified.
+    pub modified: Modified,
+    /// What has happened to keys, as far as it is to be published.
+    pub events: Events,
     hasher: Hasher,
     expired: Vec<Expired>,
     pass: expiry::Pass,
@@ -193,11 +198,18 @@ impl Shard {
             record_expired: false,
             settings: Settings::default(),
             garbage: Garbage::default(),
-            awaited: Awaited::default(),
+            modified: Modified::default(),
+            events: Events::default(),
             hasher,
             expired: Vec::new(),
             pass: expiry::Pass::default(),
         }
+    }
+
+    /// Whether anybody may want to hear what happens to keys.
+    #[inline]
+    pub fn is_observed(&self) -> bool {
+        !(self.modified.is_empty() & self.events.are_off())
     }
 
     /// The hash function.
@@ -257,21 +269,36 @@ impl Shard {
     #[inline]
     pub fn lookup_read(&mut self, db: usize, key: &Key<'_>) -> Option<&Item> {
         let Some(place) = self.position(db, key) else {
-            self.stats.misses += 1;
+            self.miss(db, key);
             return None;
         };
         self.stats.hits += 1;
         Some(self.touched(db, key, place))
     }
 
+    #[inline]
+    fn miss(&mut self, db: usize, key: &Key<'_>) {
+        self.stats.misses += 1;
+        self.events.note(EventClasses::KEY_MISS, "keymiss", db, key.bytes);
+    }
+
     /// The item of a key that is asked about, not used: like [`Shard::lookup_read`], but leaves the access clock.
     pub fn lookup_about(&mut self, db: usize, key: &Key<'_>) -> Option<&Item> {
         let Some(place) = self.position(db, key) else {
-            self.stats.misses += 1;
+            self.miss(db, key);
             return None;
         };
         self.stats.hits += 1;
         Some(self.dbs.of(db, key).at(key, place))
+    }
+
+    /// The item of a key that is looked at from outside, as by `OBJECT`: like [`Shard::lookup_about`], but that it is missing
+    /// is no event.
+    pub fn lookup_inspect(&mut self, db: usize, key: &Key<'_>) -> Option<&Item> {
+        let place = self.position(db, key);
+        let count = if place.is_some() { &mut self.stats.hits } else { &mut self.stats.misses };
+        *count += 1;
+        Some(self.dbs[db].at(key, place?))
     }
 
     /// The item of a key that is about to be changed: like [`Shard::lookup_read`], but counts neither hit nor miss.
@@ -315,7 +342,8 @@ impl Shard {
     #[cold]
     fn expire(&mut self, db: usize, key: &Key<'_>) {
         let Some(item) = self.dbs.of_mut(db, key).remove(key) else { return };
-        self.awaited.note(db, key.bytes);
+        self.events.note(EventClasses::EXPIRED, "expired", db, key.bytes);
+        self.modified.note(db, key.bytes);
         self.stats.expired_keys += 1;
         if self.record_expired {
             self.expired.push(Expired { db, item });
@@ -330,7 +358,10 @@ impl Shard {
         let (now_ms, lru) = (self.now_ms, self.access_by_set(db, key));
         loop {
             match self.dbs.of_mut(db, key).upsert_string(key, value, policy, now_ms, lru) {
-                Upsert::Inserted => return false,
+                Upsert::Inserted => {
+                    self.note_new(db, key);
+                    return false;
+                }
                 Upsert::Replaced => return true,
                 Upsert::Expired => self.expire(db, key),
                 Upsert::Collection => {
@@ -350,13 +381,21 @@ impl Shard {
         }
     }
 
+    #[inline]
+    fn note_new(&mut self, db: usize, key: &Key<'_>) {
+        self.events.note(EventClasses::NEW, "new", db, key.bytes);
+    }
+
     /// Inserts an item as if it was new, in the place of whatever the key has. Returns whether there was something whose
     /// time was not over.
     pub fn insert(&mut self, db: usize, key: &Key<'_>, mut item: Item) -> bool {
         self.position(db, key);
         item.set_lru(self.first_access());
-        self.awaited.note(db, key.bytes);
-        let Some(old) = self.dbs.of_mut(db, key).insert(key, item) else { return false };
+        self.modified.note(db, key.bytes);
+        let Some(old) = self.dbs.of_mut(db, key).insert(key, item) else {
+            self.note_new(db, key);
+            return false;
+        };
         // One whose time is over is still there if expiry is paused.
         let lived = !old.is_expired(self.now_ms);
         self.discard(old);
@@ -448,7 +487,7 @@ impl Shard {
     /// Takes an item out as it is, to be put in elsewhere.
     pub fn take(&mut self, db: usize, key: &Key<'_>) -> Option<Item> {
         let item = self.dbs.of_mut(db, key).remove(key)?;
-        self.awaited.note(db, key.bytes);
+        self.modified.note(db, key.bytes);
         Some(item)
     }
 
@@ -460,20 +499,21 @@ impl Shard {
     /// Exchanges two databases.
     pub fn swap_dbs(&mut self, a: usize, b: usize) {
         self.interrupt_walk();
+        for (index, other) in [(a, b), (b, a)] {
+            self.modified.note_exchange(index, other, &self.dbs, &self.hasher, self.now_ms);
+        }
         self.dbs.exchange(a, b);
-        self.awaited.note_all(a);
-        self.awaited.note_all(b);
     }
 
     /// Empties a database. Its items go to the garbage. Returns how many they were.
     pub fn flush(&mut self, db: usize) -> usize {
         self.interrupt_walk();
+        self.modified.note_flush(db, &self.dbs, &self.hasher);
         let mut count = 0;
         for part in self.dbs.parts_mut(db) {
             count += part.len();
             self.garbage.push_tables(part.take_tables());
         }
-        self.awaited.note_all(db);
         count
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Representation: for each watcher its keys and whether one has changed; for each key its watchers. A key whose time was
 //! over when it was watched is as good as gone: its removal is no change. One whose time is over later has changed, whether
-//! it was removed or not. Invariant: the keys of the shard's [`Awaited`] that are here count once for each watcher.
+//! it was removed or not. Invariant: the keys of the shard's [`Modified`] that are here count once for each watcher.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use ahash::AHashMap;
 use smallvec::SmallVec;
 
 use crate::runtime::io::CoreId;
-use crate::shard::{Awaited, DbKey, Item, Shard};
+use crate::shard::{DbKey, Item, Modified, Shard};
 
 /// A client that watches keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,16 +54,16 @@ impl Watches {
             return;
         }
         watchers.push(watcher);
-        shard.awaited.add(key.0, &key.1);
+        shard.modified.add(key.0, &key.1);
         let stale = item(&key, shard).is_some_and(|item| item.is_expired(shard.now_ms));
         self.watches.entry(watcher).or_default().keys.push(Watched { key, stale });
     }
 
     /// A client watches no key any more.
-    pub fn unwatch(&mut self, watcher: Watcher, awaited: &mut Awaited) {
+    pub fn unwatch(&mut self, watcher: Watcher, modified: &mut Modified) {
         let Some(watch) = self.watches.remove(&watcher) else { return };
         for Watched { key, .. } in watch.keys {
-            awaited.remove(key.0, &key.1);
+            modified.remove(key.0, &key.1);
             let Some(watchers) = self.watchers.get_mut(&key) else { continue };
             watchers.retain(|other| *other != watcher);
             if watchers.is_empty() {
@@ -137,7 +137,7 @@ mod tests {
         }
 
         fn tell(&mut self) {
-            while let Some(key) = self.shard.awaited.take() {
+            while let Some(key) = self.shard.modified.take() {
                 self.watches.note(&key, &self.shard);
             }
         }
@@ -157,13 +157,13 @@ mod tests {
         bench.watch(B, "b");
         bench.set("b", ExpiryPolicy::Clear);
         assert!(bench.unchanged(A) && !bench.unchanged(B));
-        bench.watches.unwatch(B, &mut bench.shard.awaited);
+        bench.watches.unwatch(B, &mut bench.shard.modified);
         assert!(bench.unchanged(B));
         assert_eq!(bench.watches.keys(), 1);
         bench.set("a", ExpiryPolicy::Clear);
         assert!(!bench.unchanged(A));
-        bench.watches.unwatch(A, &mut bench.shard.awaited);
-        assert!(bench.shard.awaited.is_empty());
+        bench.watches.unwatch(A, &mut bench.shard.modified);
+        assert!(bench.shard.modified.is_empty());
         assert_eq!(bench.watches.keys(), 0);
     }
 

@@ -4,9 +4,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use super::{Mode, must_be_one_of, single};
+use crate::base::event_classes::EventClasses;
 use crate::base::number::parse_f64;
 use crate::config::Config;
-use crate::config::types::{BusyPoll, CoreList, NotifyClasses, Reason, SavePoint};
+use crate::config::types::{BusyPoll, CoreList, Reason, SavePoint};
 use crate::config::value::{plain_message, words};
 
 /// `bind`: addresses, at most 16.
@@ -96,7 +97,9 @@ pub(super) mod notify {
     use super::*;
 
     pub(in super::super) fn set(config: &mut Config, args: &[Vec<u8>], _: Mode) -> Result<(), Reason> {
-        config.notify_keyspace_events = NotifyClasses::parse(single(args)?)?;
+        let classes = EventClasses::parse(single(args)?);
+        config.notify_keyspace_events =
+            classes.ok_or("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")?;
         Ok(())
     }
 

@@ -149,7 +149,7 @@ impl CoreState {
     ) {
         let id = WaitId { core: whose.core, to: whose.to };
         let place = self.place_on(self.core, call, command, args, wait);
-        self.blocking.waiters.join(id, place, &mut self.shard.awaited);
+        self.blocking.waiters.join(id, place, &mut self.shard.modified);
         let blocked = self.blocked(call, args, wait);
         if whose.core == self.core {
             self.begin_wait(whose.to, blocked, SmallVec::from_slice(&[self.core]));
@@ -228,7 +228,7 @@ impl CoreState {
         for &shard in shards {
             if shard == self.core {
                 let id = WaitId { core: self.core, to };
-                self.blocking.waiters.leave(id, &mut self.shard.awaited);
+                self.blocking.waiters.leave(id, &mut self.shard.modified);
             } else {
                 self.send(shard, Message::Withdraw { to });
             }

@@ -20,7 +20,7 @@ impl CoreState {
     /// Asks those who wait for keys that have changed. Called after each command; it has nothing to do if none has.
     #[inline]
     pub(in crate::core) fn serve(&mut self) {
-        if self.shard.awaited.has_changed() {
+        if self.shard.modified.is_pending() {
             self.serve_pending();
         }
     }
@@ -95,9 +95,9 @@ impl CoreState {
             Ok(attempt) => {
                 self.blocking.served[0] += 1;
                 self.leave_others(self.core, id.to, &attempt);
-                self.blocking.waiters.leave(id, &mut self.shard.awaited);
+                self.blocking.waiters.leave(id, &mut self.shard.modified);
             }
-            Err(_) => self.blocking.waiters.leave(id, &mut self.shard.awaited),
+            Err(_) => self.blocking.waiters.leave(id, &mut self.shard.modified),
         }
     }
 
@@ -105,21 +105,21 @@ impl CoreState {
     pub(in crate::core) fn on_standing(&mut self, from: CoreId, to: ReplyTo, standing: Standing) {
         let id = WaitId { core: from, to };
         match standing {
-            Standing::Joins(place) => self.blocking.waiters.join(id, place, &mut self.shard.awaited),
+            Standing::Joins(place) => self.blocking.waiters.join(id, place, &mut self.shard.modified),
             Standing::Stays => self.blocking.waiters.answered(id),
-            Standing::Leaves => self.blocking.waiters.leave(id, &mut self.shard.awaited),
+            Standing::Leaves => self.blocking.waiters.leave(id, &mut self.shard.modified),
         }
     }
 
     /// A client of another core, or of this one, waits no more.
     pub(in crate::core) fn on_withdraw(&mut self, from: CoreId, to: ReplyTo) {
-        self.blocking.waiters.leave(WaitId { core: from, to }, &mut self.shard.awaited);
+        self.blocking.waiters.leave(WaitId { core: from, to }, &mut self.shard.modified);
         self.serve_pending();
     }
 
     /// Entries have come back: who waits for one could not be asked while it was out of sight.
     pub(in crate::core) fn receive_loan(&mut self, loan: Loan) {
-        if !self.shard.awaited.is_empty() && !self.is_deaf() {
+        if !self.blocking.waiters.is_empty() && !self.is_deaf() {
             for (db, item) in &loan {
                 self.blocking.waiters.back_in_sight(*db, item.key());
             }
@@ -188,9 +188,9 @@ impl CoreState {
         self.blocking.fault_for_test == Some(Fault::Deaf)
     }
 
-    /// Keys that have changed, and that somebody is interested in.
+    /// Keys that have been modified, of those that somebody is interested in.
     pub(in crate::core) fn take_changes(&mut self) -> Vec<DbKey> {
-        let changed: Vec<DbKey> = std::iter::from_fn(|| self.shard.awaited.take()).collect();
+        let changed: Vec<DbKey> = std::iter::from_fn(|| self.shard.modified.take()).collect();
         self.tell(&changed);
         changed
     }
@@ -209,7 +209,7 @@ impl CoreState {
     /// What stood in line has run under its reservation: those who wait for what it has changed are asked under it. Returns
     /// whether it is kept for somebody.
     pub(in crate::core) fn pass_on_ticket(&mut self, ticket: TicketId) -> bool {
-        if !self.shard.awaited.has_changed() {
+        if !self.shard.modified.is_pending() {
             return false;
         }
         let (txn, changed) = (self.next_txn(), self.take_changes());

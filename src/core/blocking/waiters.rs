@@ -5,14 +5,14 @@
 //! answered: meanwhile nobody else is, so that all are served in order. One waiter may stand in several lines.
 //!
 //! Invariants: an entry stands in the line of each of its keys, under its number of arrival; no line is empty; the keys
-//! with lines are those that the shard's [`Awaited`] watches.
+//! with lines are those that the shard's [`Modified`] watches.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use ahash::AHashMap;
 
 use crate::route::message::{Place, WaitId};
-use crate::shard::{Awaited, DbKey, Kind};
+use crate::shard::{DbKey, Kind, Modified};
 
 #[derive(Debug)]
 struct Standing {
@@ -74,7 +74,7 @@ impl Waiters {
     }
 
     /// Puts a waiter at the end of the lines of its keys.
-    pub(super) fn join(&mut self, id: WaitId, place: Place, awaited: &mut Awaited) {
+    pub(super) fn join(&mut self, id: WaitId, place: Place, modified: &mut Modified) {
         self.arrivals += 1;
         let order = self.arrivals;
         let db = usize::from(place.db);
@@ -82,10 +82,10 @@ impl Waiters {
             self.lines.resize_with(db + 1, BTreeMap::new);
         }
         for key in &place.keys {
-            awaited.add(place.db, key);
             let line = self.lines[db].entry(key.clone()).or_default();
             let standing = Standing { id, kind: place.kind, even_if_gone: place.even_if_gone };
             if line.waiters.insert(order, standing).is_none() {
+                modified.add(place.db, key);
                 line.watch_end += usize::from(place.even_if_gone);
             }
         }
@@ -93,16 +93,16 @@ impl Waiters {
     }
 
     /// Takes a waiter out of all lines.
-    pub(super) fn leave(&mut self, id: WaitId, awaited: &mut Awaited) {
+    pub(super) fn leave(&mut self, id: WaitId, modified: &mut Modified) {
         let Some(Entry { place, order, .. }) = self.entries.remove(&id) else { return };
         for key in place.keys {
             let Some(line) = self.lines[usize::from(place.db)].get_mut(&key) else { continue };
             if line.waiters.remove(&order).is_some() {
+                modified.remove(place.db, &key);
                 line.watch_end -= usize::from(place.even_if_gone);
             }
             if line.waiters.is_empty() {
                 self.lines[usize::from(place.db)].remove(&key);
-                awaited.remove(place.db, &key);
             } else if line.asked == Some(id) {
                 line.asked = None;
                 self.pending.push_front((place.db, key));
@@ -184,7 +184,7 @@ mod tests {
     #[derive(Default)]
     struct Bench {
         waiters: Waiters,
-        awaited: Awaited,
+        modified: Modified,
     }
 
     fn id(client: u64) -> WaitId {
@@ -195,11 +195,11 @@ mod tests {
         fn join(&mut self, client: u64, kind: Kind, keys: &[&str]) {
             let keys: Vec<Box<[u8]>> = keys.iter().map(|key| key.as_bytes().into()).collect();
             let place = Place { db: 0, kind, even_if_gone: kind == Kind::Stream, keys, whole: None };
-            self.waiters.join(id(client), place, &mut self.awaited);
+            self.waiters.join(id(client), place, &mut self.modified);
         }
 
         fn leave(&mut self, client: u64) {
-            self.waiters.leave(id(client), &mut self.awaited);
+            self.waiters.leave(id(client), &mut self.modified);
         }
 
         fn change(&mut self, key: &str) {
@@ -244,9 +244,9 @@ mod tests {
         assert_eq!(bench.ask("b", LIST), None, "the second is not asked before it");
         bench.leave(1);
         assert_eq!(bench.ask("b", LIST), Some(2));
-        assert!(!bench.awaited.contains(0, b"a") && bench.awaited.contains(0, b"b"));
+        assert!(!bench.modified.contains(0, b"a") && bench.modified.contains(0, b"b"));
         bench.leave(2);
-        assert!(bench.waiters.is_empty() && bench.awaited.is_empty());
+        assert!(bench.waiters.is_empty() && bench.modified.is_empty());
         assert_eq!(bench.waiters.keys(), (0, 0));
     }
 

@@ -1,9 +1,9 @@
 //! When fields expire. All times become Unix milliseconds first.
 
 use crate::base::number::parse_i64;
-use crate::execute::Exec;
 use crate::execute::arguments::integer;
 use crate::execute::keys::{Condition, Since, Unit};
+use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 use crate::shard::values::Typed;
 use crate::shard::values::hash::Hash;
@@ -67,10 +67,14 @@ fn set_expiry(cx: &mut Exec<'_>, name: &'static str, unit: Unit, since: Since) -
             }
         });
     }
-    if hash.is_empty() {
-        cx.shard.remove_if_empty(cx.db, &key);
-    } else if set > 0 {
+    let none_left = hash.is_empty();
+    if set > 0 {
         cx.shard.watch_fields(cx.db, &key);
+    }
+    if removed > 0 {
+        cx.took(Class::HASH, "hdel", &key, none_left);
+    } else if set > 0 {
+        cx.wrote(Class::HASH, "hexpire", &key);
     }
     cx.shard.stats.expired_subkeys += removed;
     cx.changes += set + removed;
@@ -179,6 +183,9 @@ pub fn hpersist(cx: &mut Exec<'_>) -> Result<(), Error> {
             _ => NO_FIELD,
         });
     }
-    cx.changes += u64::from(changed);
+    if changed {
+        cx.changes += 1;
+        cx.wrote(Class::HASH, "hpersist", &key);
+    }
     Ok(())
 }

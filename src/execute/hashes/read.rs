@@ -61,9 +61,7 @@ pub fn hmget(cx: &mut Exec<'_>) -> Result<(), Error> {
             None => cx.reply.null(),
         }
     }
-    for field in expired {
-        cx.shard.expire_field(cx.db, &key, field);
-    }
+    cx.shard.expire_named_fields(cx.db, &key, &expired);
     Ok(())
 }
 

@@ -2,8 +2,8 @@
 
 use crate::base::long_double::LongDouble;
 use crate::base::number::parse_i64;
-use crate::execute::Exec;
 use crate::execute::arguments::integer;
+use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 use crate::shard::Key;
 use crate::shard::values::Typed;
@@ -38,6 +38,7 @@ fn set(cx: &mut Exec<'_>, name: &'static str) -> Result<i64, Error> {
         new += i64::from(hash.set(field, Str::classify(value), &growth));
     }
     cx.changes += pairs.len() as u64;
+    cx.wrote(Class::HASH, "hset", &key);
     Ok(new)
 }
 
@@ -51,6 +52,7 @@ pub fn hsetnx(cx: &mut Exec<'_>) -> Result<(), Error> {
         hash.prepare(1, &growth);
         hash.set(field, Str::classify(value), &growth);
         cx.changes += 1;
+        cx.wrote(Class::HASH, "hset", &key);
     }
     cx.reply.int(i64::from(!there));
     Ok(())
@@ -61,8 +63,9 @@ pub fn hdel(cx: &mut Exec<'_>) -> Result<(), Error> {
     let (key, mut removed) = (cx.key(1), 0);
     if let Some(hash) = cx.shard.write::<Hash>(cx.db, &key)? {
         removed = cx.args[2..].iter().filter(|field| hash.remove(field)).count();
-        if hash.is_empty() {
-            cx.shard.remove_if_empty(cx.db, &key);
+        let none_left = hash.is_empty();
+        if removed > 0 {
+            cx.took(Class::HASH, "hdel", &key, none_left);
         }
     }
     cx.changes += removed as u64;
@@ -82,7 +85,7 @@ pub fn hincrby(cx: &mut Exec<'_>) -> Result<(), Error> {
         Some(Str::Bytes(text)) => parse_i64(text).ok_or(NOT_INTEGER),
     })??;
     let sum = before.checked_add(by).ok_or(OVERFLOW)?;
-    update(cx, &key, field, Str::Int(sum))?;
+    update(cx, &key, field, Str::Int(sum), "hincrby")?;
     cx.reply.int(sum);
     Ok(())
 }
@@ -101,7 +104,7 @@ pub fn hincrbyfloat(cx: &mut Exec<'_>) -> Result<(), Error> {
         value.unwrap_or(Str::Int(0)).with_bytes(|text| LongDouble::parse(text).ok_or(NOT_FLOAT))
     })??;
     let sum = before.checked_add(by).ok_or(TO_INFINITE)?.to_string();
-    update(cx, &key, field, Str::classify(sum.as_bytes()))?;
+    update(cx, &key, field, Str::classify(sum.as_bytes()), "hincrbyfloat")?;
     cx.reply.bulk(sum);
     Ok(())
 }
@@ -124,9 +127,16 @@ fn current<R>(
 }
 
 /// Sets one field, which keeps its expiry.
-fn update(cx: &mut Exec<'_>, key: &Key<'_>, field: &[u8], value: Str<'_>) -> Result<(), Error> {
+fn update(
+    cx: &mut Exec<'_>,
+    key: &Key<'_>,
+    field: &[u8],
+    value: Str<'_>,
+    event: &'static str,
+) -> Result<(), Error> {
     let growth = Growth::new(&cx.shard.settings, cx.shard.hasher());
     cx.shard.write_or_insert(cx.db, key, Hash::default)?.update(field, value, &growth);
     cx.changes += 1;
+    cx.wrote(Class::HASH, event, key);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! When keys expire: the `EXPIRE` and `TTL` families and `PERSIST`. All times become Unix milliseconds first.
 
-use crate::execute::Exec;
 use crate::execute::arguments::integer;
+use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 
 /// How the command writes times.
@@ -53,9 +53,11 @@ fn set_expiry(cx: &mut Exec<'_>, name: &'static str, unit: Unit, since: Since) -
         return Ok(());
     }
     if at <= cx.shard.now_ms {
-        cx.shard.remove(cx.db, &key);
+        cx.shard.delete(cx.db, &key);
+        cx.removed(&key);
     } else {
         cx.shard.dbs.of_mut(cx.db, &key).set_expiry(&key, Some(at));
+        cx.wrote(Class::GENERIC, "expire", &key);
     }
     cx.changes += 1;
     cx.reply.int(1);
@@ -157,6 +159,7 @@ pub fn persist(cx: &mut Exec<'_>) -> Result<(), Error> {
     if persists {
         cx.shard.dbs.of_mut(cx.db, &key).set_expiry(&key, None);
         cx.changes += 1;
+        cx.wrote(Class::GENERIC, "persist", &key);
     }
     cx.reply.int(i64::from(persists));
     Ok(())

@@ -27,7 +27,7 @@ const LFU_IS_NOT_SELECTED: Error = Error::text(
 
 /// `OBJECT ENCODING key`
 pub fn object_encoding(cx: &mut Exec<'_>) -> Result<(), Error> {
-    match cx.shard.lookup_about(cx.db, &cx.key(2)) {
+    match cx.shard.lookup_inspect(cx.db, &cx.key(2)) {
         Some(item) => cx.reply.bulk(item.encoding().name()),
         None => cx.reply.null(),
     }
@@ -36,7 +36,7 @@ pub fn object_encoding(cx: &mut Exec<'_>) -> Result<(), Error> {
 
 /// `OBJECT REFCOUNT key`
 pub fn object_refcount(cx: &mut Exec<'_>) -> Result<(), Error> {
-    match cx.shard.lookup_about(cx.db, &cx.key(2)) {
+    match cx.shard.lookup_inspect(cx.db, &cx.key(2)) {
         Some(item) => cx.reply.int(references(item)),
         None => cx.reply.null(),
     }
@@ -46,7 +46,7 @@ pub fn object_refcount(cx: &mut Exec<'_>) -> Result<(), Error> {
 /// `OBJECT IDLETIME key`
 pub fn object_idletime(cx: &mut Exec<'_>) -> Result<(), Error> {
     let key = cx.key(2);
-    if cx.shard.lookup_about(cx.db, &key).is_some() && cx.shard.lfu.is_some() {
+    if cx.shard.lookup_inspect(cx.db, &key).is_some() && cx.shard.lfu.is_some() {
         return Err(LFU_IS_SELECTED);
     }
     match cx.shard.peek(cx.db, &key) {
@@ -59,7 +59,7 @@ pub fn object_idletime(cx: &mut Exec<'_>) -> Result<(), Error> {
 /// `OBJECT FREQ key`
 pub fn object_freq(cx: &mut Exec<'_>) -> Result<(), Error> {
     let (lfu, now_ms) = (cx.shard.lfu, cx.shard.now_ms);
-    match cx.shard.lookup_about(cx.db, &cx.key(2)) {
+    match cx.shard.lookup_inspect(cx.db, &cx.key(2)) {
         Some(item) => {
             let lfu = lfu.ok_or(LFU_IS_NOT_SELECTED)?;
             cx.reply.int(i64::from(lfu.frequency(item.lru(), now_ms)));
@@ -117,7 +117,7 @@ fn about_nodes(item: &Item, settings: &Settings) -> String {
 
 /// `DEBUG LISTPACK key`: prints its listpack.
 pub fn debug_listpack(cx: &mut Exec<'_>) -> Result<(), Error> {
-    let item = cx.shard.lookup_about(cx.db, &cx.key(2)).ok_or(Error::NoSuchKey)?;
+    let item = cx.shard.lookup_inspect(cx.db, &cx.key(2)).ok_or(Error::NoSuchKey)?;
     let pack = match item.value() {
         Some(Value::List(list)) => list.parts().next().filter(|_| list.is_listpack()).map(Part::bytes),
         Some(Value::Set(Set::Listpack(pack))) => Some(pack.as_bytes()),
@@ -138,7 +138,7 @@ pub fn debug_listpack(cx: &mut Exec<'_>) -> Result<(), Error> {
 
 /// `DEBUG QUICKLIST key [0 | 1]`: prints its nodes.
 pub fn debug_quicklist(cx: &mut Exec<'_>) -> Result<(), Error> {
-    let item = cx.shard.lookup_about(cx.db, &cx.key(2)).ok_or(Error::NoSuchKey)?;
+    let item = cx.shard.lookup_inspect(cx.db, &cx.key(2)).ok_or(Error::NoSuchKey)?;
     let Some(Value::List(list)) = item.value().filter(|_| item.encoding() == Encoding::Quicklist) else {
         return Err(Error::text("ERR Not a quicklist encoded object."));
     };
@@ -157,7 +157,7 @@ pub fn debug_quicklist(cx: &mut Exec<'_>) -> Result<(), Error> {
 
 /// `DEBUG HTSTATS-KEY key [FULL]`: how large its hash table is. It is an open one, which grows and shrinks in one step.
 pub fn debug_table(cx: &mut Exec<'_>) -> Result<(), Error> {
-    let item = cx.shard.lookup_about(cx.db, &cx.key(2)).ok_or(Error::NoSuchKey)?;
+    let item = cx.shard.lookup_inspect(cx.db, &cx.key(2)).ok_or(Error::NoSuchKey)?;
     let value = item.value().filter(|_| matches!(item.encoding(), Encoding::Hashtable | Encoding::Skiplist));
     let value = value.ok_or(Error::text(
         "ERR The value stored at the specified key is not represented using an hash table",

@@ -1,7 +1,7 @@
 //! Keys that change their name or their database, or are copied. Expiries go with them.
 
 use super::{existing_db, int32};
-use crate::execute::Exec;
+use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 use crate::shard::{Item, Key};
 
@@ -37,8 +37,11 @@ fn source_and_target<'a>(cx: &mut Exec<'a>) -> Result<(Key<'a>, Key<'a>), Error>
 
 fn rename_to(cx: &mut Exec<'_>, from: &Key<'_>, to: &Key<'_>) {
     if let Some(item) = cx.shard.take(cx.db, from) {
+        cx.shard.delete(cx.db, to);
         cx.shard.insert(cx.db, to, item.renamed(to.bytes));
         cx.changes += 1;
+        cx.event(Class::GENERIC, "rename_from", from);
+        cx.event(Class::GENERIC, "rename_to", to);
     }
 }
 
@@ -53,6 +56,8 @@ pub fn move_(cx: &mut Exec<'_>) -> Result<(), Error> {
     if moves && let Some(item) = cx.shard.take(cx.db, &key) {
         cx.shard.insert(target, &key, item);
         cx.changes += 1;
+        cx.event(Class::GENERIC, "move_from", &key);
+        cx.shard.events.note(Class::GENERIC, "move_to", target, key.bytes);
     }
     cx.reply.int(i64::from(moves));
     Ok(())
@@ -88,7 +93,9 @@ fn copy_to(cx: &mut Exec<'_>, from: &Key<'_>, target: usize, to: &Key<'_>, repla
     }
     let copy: Option<Item> = cx.shard.peek(cx.db, from).map(|item| item.clone_as(to.bytes));
     copy.is_some_and(|copy| {
+        cx.shard.delete(target, to);
         cx.shard.insert(target, to, copy);
+        cx.shard.events.note(Class::GENERIC, "copy_to", target, to.bytes);
         true
     })
 }

@@ -1,9 +1,9 @@
 //! Changing lists by index or by value.
 
 use super::{clamp, remove_range, resolve, signed_count};
-use crate::execute::Exec;
 use crate::execute::arguments::integer;
 use crate::execute::strings::choice;
+use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 use crate::types::List;
 use crate::types::quicklist::End;
@@ -19,6 +19,7 @@ pub fn linsert(cx: &mut Exec<'_>) -> Result<(), Error> {
     if list.insert(cx.args[3], behind, cx.args[4], limits) {
         cx.reply.int(list.len() as i64);
         cx.changes += 1;
+        cx.wrote(Class::LIST, "linsert", &key);
     } else {
         cx.reply.int(-1);
     }
@@ -36,6 +37,7 @@ pub fn lset(cx: &mut Exec<'_>) -> Result<(), Error> {
     }
     cx.reply.ok();
     cx.changes += 1;
+    cx.wrote(Class::LIST, "lset", &key);
     Ok(())
 }
 
@@ -46,8 +48,14 @@ pub fn ltrim(cx: &mut Exec<'_>) -> Result<(), Error> {
     if let Some(list) = cx.shard.write::<List>(cx.db, &key)? {
         let len = list.len();
         let kept = clamp(start, stop, len);
-        remove_range(cx, &key, kept.end..len)?;
-        remove_range(cx, &key, 0..kept.start)?;
+        let mut gone = remove_range(cx, &key, kept.end..len)?;
+        if !gone {
+            gone = remove_range(cx, &key, 0..kept.start)?;
+        }
+        cx.wrote(Class::LIST, "ltrim", &key);
+        if gone {
+            cx.event(Class::GENERIC, "del", &key);
+        }
     }
     cx.reply.ok();
     Ok(())
@@ -64,8 +72,9 @@ pub fn lrem(cx: &mut Exec<'_>) -> Result<(), Error> {
     let from = if count < 0 { End::Back } else { End::Front };
     let most = if count == 0 { usize::MAX } else { count.unsigned_abs() as usize };
     let removed = list.remove_equal(cx.args[3], from, most, limits);
-    if list.is_empty() {
-        cx.shard.delete(cx.db, &key);
+    let none_left = list.is_empty();
+    if removed > 0 {
+        cx.took(Class::LIST, "lrem", &key, none_left);
     }
     cx.changes += removed as u64;
     cx.reply.int(removed as i64);

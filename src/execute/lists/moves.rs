@@ -2,8 +2,8 @@
 
 use smallvec::SmallVec;
 
-use super::{count, end, pop_many};
-use crate::execute::Exec;
+use super::{count, end, pop_event, pop_many, push_event};
+use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 use crate::types::List;
 use crate::types::quicklist::End;
@@ -39,15 +39,17 @@ pub(super) fn move_one(cx: &mut Exec<'_>, from: End, to: End) -> Result<bool, Er
     cx.changes += 1;
     if source.bytes == destination.bytes {
         list.rotate(from, to, limits, |element| cx.reply.bulk(element));
+        cx.wrote(Class::LIST, push_event(to), &source);
+        cx.event(Class::LIST, pop_event(from), &source);
         return Ok(true);
     }
     let copy = |element: crate::shard::Str<'_>| element.with_bytes(SmallVec::<[u8; 128]>::from_slice);
     let element = list.pop(from, limits, copy).expect("a list that is stored has elements");
-    if list.is_empty() {
-        cx.shard.delete(db, &source);
-    }
+    let none_left = list.is_empty();
     cx.reply.bulk(&element);
     cx.shard.write_or_insert(db, &destination, List::default)?.push(to, &[&element], limits);
+    cx.wrote(Class::LIST, push_event(to), &destination);
+    cx.took(Class::LIST, pop_event(from), &source, none_left);
     Ok(true)
 }
 

@@ -1,9 +1,9 @@
 //! Adding and removing at the ends of a list.
 
-use super::pop_many;
-use crate::execute::Exec;
+use super::{pop_event, pop_many, push_event};
 use crate::execute::arguments::count;
 use crate::execute::strings::reply_value;
+use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 use crate::types::List;
 use crate::types::quicklist::End;
@@ -37,6 +37,7 @@ fn push(cx: &mut Exec<'_>, end: End) -> Result<(), Error> {
     list.push(end, &cx.args[2..], limits);
     cx.reply.int(list.len() as i64);
     cx.changes += cx.args.len() as u64 - 2;
+    cx.wrote(Class::LIST, push_event(end), &key);
     Ok(())
 }
 
@@ -90,9 +91,8 @@ pub(super) fn pop_one(cx: &mut Exec<'_>, index: usize, end: End) -> Result<bool,
     let (key, limits) = (cx.key(index), cx.shard.settings.list_limits());
     let Some(list) = cx.shard.write::<List>(cx.db, &key)? else { return Ok(false) };
     list.pop(end, limits, |element| reply_value(&mut cx.reply, Some(element)));
-    if list.is_empty() {
-        cx.shard.delete(cx.db, &key);
-    }
+    let none_left = list.is_empty();
+    cx.took(Class::LIST, pop_event(end), &key, none_left);
     cx.changes += 1;
     Ok(true)
 }

@@ -10,10 +10,10 @@ use smallvec::SmallVec;
 
 use super::{bulk, rules};
 use crate::base::number::parse_i64;
-use crate::execute::Exec;
+use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 use crate::shard::values::{Set, SetRules, Typed};
-use crate::shard::{Shard, Str};
+use crate::shard::{Item, Shard, Str};
 use crate::types::Listpack;
 
 const NUMKEYS: Error = Error::text("ERR numkeys should be greater than 0");
@@ -66,7 +66,7 @@ pub fn sintercard(cx: &mut Exec<'_>) -> Result<(), Error> {
 pub fn sinterstore(cx: &mut Exec<'_>) -> Result<(), Error> {
     let rules = rules(cx.shard);
     let result = intersection(look_up(cx.shard, cx.db, &cx.args[2..])?, &rules);
-    store(cx, result)
+    store(cx, "sinterstore", result)
 }
 
 /// `SUNION key [key ...]`
@@ -80,7 +80,7 @@ pub fn sunion(cx: &mut Exec<'_>) -> Result<(), Error> {
 pub fn sunionstore(cx: &mut Exec<'_>) -> Result<(), Error> {
     let rules = rules(cx.shard);
     let result = union(&look_up(cx.shard, cx.db, &cx.args[2..])?, &rules);
-    store(cx, result)
+    store(cx, "sunionstore", result)
 }
 
 /// `SDIFF key [key ...]`
@@ -94,7 +94,7 @@ pub fn sdiff(cx: &mut Exec<'_>) -> Result<(), Error> {
 pub fn sdiffstore(cx: &mut Exec<'_>) -> Result<(), Error> {
     let rules = rules(cx.shard);
     let result = difference(look_up(cx.shard, cx.db, &cx.args[2..])?, &rules);
-    store(cx, result)
+    store(cx, "sdiffstore", result)
 }
 
 /// Looks all keys up before the first is worked with: one of a wrong type is an error wherever it stands.
@@ -114,15 +114,10 @@ fn show(cx: &mut Exec<'_>, result: &Set) -> Result<(), Error> {
 }
 
 /// Puts the result in the place of whatever the first key holds; an empty result removes that.
-fn store(cx: &mut Exec<'_>, result: Set) -> Result<(), Error> {
+fn store(cx: &mut Exec<'_>, event: &'static str, result: Set) -> Result<(), Error> {
     let (key, len) = (cx.key(1), result.len());
-    let changed = if len > 0 {
-        cx.shard.set_value(cx.db, &key, result.wrap());
-        true
-    } else {
-        cx.shard.delete(cx.db, &key)
-    };
-    cx.changes += u64::from(changed);
+    let made = (len > 0).then(|| Item::collection(key.bytes, result.wrap(), None));
+    cx.changes += u64::from(cx.store(Class::SET, event, &key, made));
     cx.reply.int(len as i64);
     Ok(())
 }

@@ -11,8 +11,8 @@ mod tests;
 pub use algebra::{sdiff, sdiffstore, sinter, sintercard, sinterstore, sunion, sunionstore};
 pub use random::{spop, srandmember};
 
-use super::Exec;
 use super::scan_options::{self, ScanOptions, Scanned};
+use super::{Class, Exec};
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
 use crate::shard::values::{Set, SetRules};
@@ -25,6 +25,9 @@ pub fn sadd(cx: &mut Exec<'_>) -> Result<(), Error> {
         cx.shard.write_or_insert(cx.db, &key, || Set::for_members(members[0], members.len(), &rules))?;
     set.prepare(members.len(), &rules);
     let added = members.iter().filter(|member| set.insert(Str::Bytes(member), &rules)).count();
+    if added > 0 {
+        cx.wrote(Class::SET, "sadd", &key);
+    }
     cx.changes += added as u64;
     cx.reply.int(added as i64);
     Ok(())
@@ -33,12 +36,13 @@ pub fn sadd(cx: &mut Exec<'_>) -> Result<(), Error> {
 /// `SREM key member [member ...]`
 pub fn srem(cx: &mut Exec<'_>) -> Result<(), Error> {
     let key = cx.key(1);
-    let removed = match cx.shard.write::<Set>(cx.db, &key)? {
-        Some(set) => cx.args[2..].iter().filter(|member| set.remove(Str::Bytes(member))).count(),
-        None => 0,
-    };
-    if removed > 0 {
-        cx.shard.remove_if_empty(cx.db, &key);
+    let mut removed = 0;
+    if let Some(set) = cx.shard.write::<Set>(cx.db, &key)? {
+        removed = cx.args[2..].iter().filter(|member| set.remove(Str::Bytes(member))).count();
+        let none_left = set.is_empty();
+        if removed > 0 {
+            cx.took(Class::SET, "srem", &key, none_left);
+        }
     }
     cx.changes += removed as u64;
     cx.reply.int(removed as i64);
@@ -98,9 +102,13 @@ pub fn smove(cx: &mut Exec<'_>) -> Result<(), Error> {
         cx.reply.int(0);
         return Ok(());
     }
-    cx.shard.remove_if_empty(cx.db, &source);
+    let none_left = set.is_empty();
+    cx.took(Class::SET, "srem", &source, none_left);
     let make = || Set::for_members(cx.args[3], 1, &rules);
     let added = cx.shard.write_or_insert(cx.db, &destination, make)?.insert(member, &rules);
+    if added {
+        cx.wrote(Class::SET, "sadd", &destination);
+    }
     cx.changes += 1 + u64::from(added);
     cx.reply.int(1);
     Ok(())

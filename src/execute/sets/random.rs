@@ -1,8 +1,8 @@
 //! Members by chance: `SPOP` and `SRANDMEMBER`.
 
 use super::{bulk, rules};
-use crate::execute::Exec;
 use crate::execute::arguments::{self, integer};
+use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 use crate::shard::values::Set;
 
@@ -23,16 +23,14 @@ fn spop_one(cx: &mut Exec<'_>) -> Result<(), Error> {
     // The generator is a word; the set is borrowed from the same shard.
     let mut rng = cx.shard.rng.clone();
     let reply = &mut cx.reply;
-    let popped = match cx.shard.write::<Set>(cx.db, &key)? {
-        Some(set) => set.pop(&mut rng, |member| bulk(reply, member)),
-        None => None,
-    };
-    cx.shard.rng = rng;
-    if popped.is_none() {
-        cx.reply.null();
+    let Some(set) = cx.shard.write::<Set>(cx.db, &key)? else {
+        reply.null();
         return Ok(());
-    }
-    cx.shard.remove_if_empty(cx.db, &key);
+    };
+    set.pop(&mut rng, |member| bulk(reply, member));
+    let none_left = set.is_empty();
+    cx.shard.rng = rng;
+    cx.took(Class::SET, "spop", &key, none_left);
     cx.changes += 1;
     Ok(())
 }
@@ -49,8 +47,13 @@ fn spop_many(cx: &mut Exec<'_>, count: usize) -> Result<(), Error> {
         Some(set) if count >= len => {
             set.iter().for_each(|member| bulk(reply, member));
             cx.shard.delete(cx.db, &key);
+            cx.wrote(Class::SET, "spop", &key);
+            cx.event(Class::GENERIC, "del", &key);
         }
-        Some(set) if count > 0 => set.pop_many(count, &mut rng, &rules, |member| bulk(reply, member)),
+        Some(set) if count > 0 => {
+            set.pop_many(count, &mut rng, &rules, |member| bulk(reply, member));
+            cx.wrote(Class::SET, "spop", &key);
+        }
         _ => {}
     }
     cx.shard.rng = rng;

@@ -2,7 +2,7 @@
 
 use super::{reply_score, rules};
 use crate::base::number::parse_f64;
-use crate::execute::Exec;
+use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 use crate::shard::values::{Zset, ZsetRules};
 
@@ -77,6 +77,15 @@ enum Outcome {
     Same(f64),
 }
 
+impl Outcome {
+    fn score(self) -> Option<f64> {
+        match self {
+            Outcome::Refused => None,
+            Outcome::Added(score) | Outcome::Changed(score) | Outcome::Same(score) => Some(score),
+        }
+    }
+}
+
 fn add_one(
     zset: &mut Zset,
     member: &[u8],
@@ -109,27 +118,27 @@ pub(in crate::execute) fn add(
 ) -> Result<(), Error> {
     let key = cx.key(1);
     let mut counts = Counts::default();
-    let mut last = None;
+    let mut last = Ok(None);
     if !options.only_known || cx.shard.write::<Zset>(cx.db, &key)?.is_some() {
         let rules = rules(cx.shard);
         let make = || Zset::for_members(members.len(), members[0].1.len(), &rules);
         let zset = cx.shard.write_or_insert(cx.db, &key, make)?;
         zset.expect_members(members.len(), &rules);
         for (score, member) in members {
-            last = match add_one(zset, member, *score, &options, &rules)? {
-                Outcome::Refused => None,
-                Outcome::Same(score) => Some(score),
-                Outcome::Added(score) => {
-                    counts.added += 1;
-                    Some(score)
-                }
-                Outcome::Changed(score) => {
-                    counts.changed += 1;
-                    Some(score)
-                }
-            };
+            let outcome = add_one(zset, member, *score, &options, &rules);
+            counts.added += u64::from(matches!(outcome, Ok(Outcome::Added(_))));
+            counts.changed += u64::from(matches!(outcome, Ok(Outcome::Changed(_))));
+            last = outcome.map(Outcome::score);
+            if last.is_err() {
+                break;
+            }
         }
     }
+    // Those in front of one that cannot be added stay.
+    if counts.added + counts.changed > 0 {
+        cx.wrote(Class::ZSET, if options.increment { "zincr" } else { "zadd" }, &key);
+    }
+    let last = last?;
     cx.changes += counts.added + counts.changed;
     match last {
         _ if !options.increment => {

@@ -256,11 +256,11 @@ fn reply(cx: &mut Exec<'_>, name: &str, operation: Operation) -> Result<(), Erro
     Ok(())
 }
 
-fn store_result(cx: &mut Exec<'_>, name: &str, operation: Operation) -> Result<(), Error> {
-    let request = Request::parse(cx, name, operation, Purpose::Store)?;
+fn store_result(cx: &mut Exec<'_>, event: &'static str, operation: Operation) -> Result<(), Error> {
+    let request = Request::parse(cx, event, operation, Purpose::Store)?;
     let rules = rules(cx.shard);
     let result = request.run(cx.shard, cx.db, |members| Zset::from_sorted(members, &rules));
-    store(cx, 1, result);
+    store(cx, event, 1, result);
     Ok(())
 }
 

@@ -2,8 +2,8 @@
 
 use super::{reply_member, reply_score};
 use crate::base::number::format_f64_17;
-use crate::execute::Exec;
 use crate::execute::scan_options::{self, ScanOptions, Scanned};
+use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 use crate::shard::Budget;
 use crate::shard::values::{ScanScore, Typed, Zset};
@@ -45,7 +45,10 @@ pub fn zrem(cx: &mut Exec<'_>) -> Result<(), Error> {
     let mut removed = 0;
     if let Some(zset) = cx.shard.write::<Zset>(cx.db, &key)? {
         removed = cx.args[2..].iter().filter(|member| zset.remove(member).is_some()).count();
-        cx.shard.remove_if_empty(cx.db, &key);
+        let none_left = zset.is_empty();
+        if removed > 0 {
+            cx.took(Class::ZSET, "zrem", &key, none_left);
+        }
     }
     cx.changes += removed as u64;
     cx.reply.int(removed as i64);

@@ -23,10 +23,10 @@ pub use ranges::{
 };
 
 use crate::base::number::format_f64;
-use crate::execute::Exec;
+use crate::execute::{Class, Exec};
 use crate::protocol::resp::{Reply, Resp};
 use crate::shard::values::{Typed, Zset, ZsetRules};
-use crate::shard::{Shard, Str};
+use crate::shard::{Item, Shard, Str};
 
 /// What new and growing sorted sets of a shard go by.
 pub(super) fn rules(shard: &Shard) -> ZsetRules {
@@ -76,15 +76,10 @@ fn reply_entry(reply: &mut Reply<'_>, (member, score): Entry<'_>, with_scores: b
 }
 
 /// Puts a result in the place of whatever the key at argument `at` has, nothing in the place of an empty one, and
-/// answers how many members it has.
-pub(super) fn store(cx: &mut Exec<'_>, at: usize, result: Zset) {
+/// answers how many members it has. `event` is what has happened if it has any.
+pub(super) fn store(cx: &mut Exec<'_>, event: &'static str, at: usize, result: Zset) {
     let (key, len) = (cx.key(at), result.len());
-    let changed = if len == 0 {
-        cx.shard.delete(cx.db, &key)
-    } else {
-        cx.shard.set_value(cx.db, &key, result.wrap());
-        true
-    };
-    cx.changes += u64::from(changed);
+    let made = (len > 0).then(|| Item::collection(key.bytes, result.wrap(), None));
+    cx.changes += u64::from(cx.store(Class::ZSET, event, &key, made));
     cx.reply.int(len as i64);
 }

@@ -2,7 +2,7 @@
 
 use super::{reply_member, reply_score};
 use crate::execute::arguments::{self, integer};
-use crate::execute::{Exec, Null, Wait, block_timeout};
+use crate::execute::{Class, Exec, Null, Wait, block_timeout};
 use crate::protocol::Error;
 use crate::protocol::resp::Resp;
 use crate::shard::Kind;
@@ -66,7 +66,10 @@ fn pop(
         }
         zset.remove_ranks(ranks);
         cx.changes += count as u64;
-        cx.shard.remove_if_empty(cx.db, &key);
+        if count > 0 {
+            let event = if end == End::Min { "zpopmin" } else { "zpopmax" };
+            cx.took(Class::ZSET, event, &key, count == len);
+        }
         return Ok(true);
     }
     Ok(false)

@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use super::bounds::{Bounds, By};
 use super::{reply_entry, reply_head, rules, store};
-use crate::execute::Exec;
 use crate::execute::arguments::integer;
+use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 use crate::shard::Str;
-use crate::shard::values::{Zset, ZsetRules};
+use crate::shard::values::{Typed, Zset, ZsetRules};
 
 /// What a name of the command leaves open.
 #[derive(Debug, Clone, Copy)]
@@ -136,7 +136,7 @@ pub fn zrangestore(cx: &mut Exec<'_>) -> Result<(), Error> {
     let rules = rules(cx.shard);
     let source = cx.shard.read::<Zset>(cx.db, &cx.key(2))?;
     let result = part(source, &query, &rules);
-    store(cx, 1, result);
+    store(cx, "zrangestore", 1, result);
     Ok(())
 }
 
@@ -163,7 +163,7 @@ pub fn zlexcount(cx: &mut Exec<'_>) -> Result<(), Error> {
     count(cx, By::Lex)
 }
 
-fn remove(cx: &mut Exec<'_>, by: By) -> Result<(), Error> {
+fn remove(cx: &mut Exec<'_>, by: By, event: &'static str) -> Result<(), Error> {
     let bounds = Bounds::parse(by, cx.args[2], cx.args[3])?;
     let key = cx.key(1);
     let mut removed = 0;
@@ -171,7 +171,10 @@ fn remove(cx: &mut Exec<'_>, by: By) -> Result<(), Error> {
         let ranks = bounds.ranks(zset, false);
         removed = ranks.len();
         zset.remove_ranks(ranks);
-        cx.shard.remove_if_empty(cx.db, &key);
+        let none_left = zset.is_empty();
+        if removed > 0 {
+            cx.took(Class::ZSET, event, &key, none_left);
+        }
     }
     cx.changes += removed as u64;
     cx.reply.int(removed as i64);
@@ -180,15 +183,15 @@ fn remove(cx: &mut Exec<'_>, by: By) -> Result<(), Error> {
 
 /// `ZREMRANGEBYRANK key start stop`
 pub fn zremrangebyrank(cx: &mut Exec<'_>) -> Result<(), Error> {
-    remove(cx, By::Rank)
+    remove(cx, By::Rank, "zremrangebyrank")
 }
 
 /// `ZREMRANGEBYSCORE key min max`
 pub fn zremrangebyscore(cx: &mut Exec<'_>) -> Result<(), Error> {
-    remove(cx, By::Score)
+    remove(cx, By::Score, "zremrangebyscore")
 }
 
 /// `ZREMRANGEBYLEX key min max`
 pub fn zremrangebylex(cx: &mut Exec<'_>) -> Result<(), Error> {
-    remove(cx, By::Lex)
+    remove(cx, By::Lex, "zremrangebylex")
 }

@@ -1,8 +1,8 @@
 //! Adding and removing entries: `XADD`, `XTRIM`, `XDEL`, and `XSETID`, which sets what is known about those that are gone.
 
 use super::{INVALID_ID, is, reply_id, strict_id, strict_ids};
-use crate::execute::Exec;
 use crate::execute::arguments::integer;
+use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 use crate::shard::Settings;
 use crate::shard::values::Stream;
@@ -45,10 +45,11 @@ pub fn xadd(cx: &mut Exec<'_>) -> Result<(), Error> {
     if log.append(id, pairs, limits).is_err() {
         return Err(Error::text("ERR Elements are too large to be stored"));
     }
-    if let Some(trim) = trim {
-        log.trim(trim);
+    let trimmed = trim.is_some_and(|trim| log.trim(trim) > 0);
+    cx.wrote(Class::STREAM, "xadd", &key);
+    if trimmed {
+        cx.event(Class::STREAM, "xtrim", &key);
     }
-    cx.shard.awaited.note(cx.db, key.bytes);
     cx.changes += 1;
     reply_id(&mut cx.reply, id);
     Ok(())
@@ -64,6 +65,9 @@ pub fn xtrim(cx: &mut Exec<'_>) -> Result<(), Error> {
         (Some(stream), Some(trim)) => stream.log_mut().trim(trim),
         _ => 0,
     };
+    if removed > 0 {
+        cx.wrote(Class::STREAM, "xtrim", &key);
+    }
     cx.changes += removed;
     cx.reply.int(removed as i64);
     Ok(())
@@ -76,6 +80,9 @@ pub fn xdel(cx: &mut Exec<'_>) -> Result<(), Error> {
         Some(stream) => stream.log_mut().remove(&strict_ids(&cx.args[2..])?),
         None => 0,
     };
+    if removed > 0 {
+        cx.wrote(Class::STREAM, "xdel", &key);
+    }
     cx.changes += removed as u64;
     cx.reply.int(removed as i64);
     Ok(())
@@ -127,6 +134,7 @@ pub fn xsetid(cx: &mut Exec<'_>) -> Result<(), Error> {
         counters.max_deleted_id = max_deleted_id;
     }
     stream.set_counters(counters);
+    cx.event(Class::STREAM, "xsetid", &key);
     cx.changes += 1;
     cx.reply.ok();
     Ok(())

@@ -5,10 +5,11 @@ use super::{
     strict_id,
 };
 use crate::base::number::parse_i64;
-use crate::execute::Exec;
 use crate::execute::arguments::integer;
+use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
+use crate::shard::Key;
 use crate::shard::values::Stream;
 use crate::types::stream::{Entry, Group, Id, Log, Pending};
 
@@ -212,7 +213,7 @@ pub fn xclaim(cx: &mut Exec<'_>) -> Result<(), Error> {
     let Some((log, group)) = stream.and_then(|stream| stream.group_mut(args[2])) else { return Ok(()) };
     let advances = last_id > group.last_id;
     group.last_id = group.last_id.max(last_id);
-    cx.changes += u64::from(claim.begin(group));
+    let joined = claim.begin(group);
     let mut claimed = 0;
     let entries = ids.into_iter().filter_map(|id| match claim.take(log, group, id) {
         Outcome::Claimed(entry) => {
@@ -228,6 +229,9 @@ pub fn xclaim(cx: &mut Exec<'_>) -> Result<(), Error> {
     reply_array(&mut cx.reply, entries, |reply, entry| claim.reply(reply, entry));
     // What is claimed tells the group's last ID along with it.
     cx.changes += if claimed == 0 { u64::from(advances) } else { claimed };
+    if joined {
+        note_joined(cx, &key);
+    }
     Ok(())
 }
 
@@ -258,7 +262,7 @@ pub fn xautoclaim(cx: &mut Exec<'_>) -> Result<(), Error> {
     }
     let stream = cx.shard.write::<Stream>(cx.db, &key)?;
     let Some((log, group)) = stream.and_then(|stream| stream.group_mut(args[2])) else { return Ok(()) };
-    cx.changes += u64::from(claim.begin(group));
+    let joined = claim.begin(group);
 
     let (mut claimed, mut gone) = (Vec::new(), Vec::new());
     let mut attempts = count.saturating_mul(ATTEMPTS);
@@ -281,7 +285,16 @@ pub fn xautoclaim(cx: &mut Exec<'_>) -> Result<(), Error> {
     reply_id(&mut cx.reply, next.unwrap_or(Id::MIN));
     reply_array(&mut cx.reply, claimed.into_iter(), |reply, entry| claim.reply(reply, entry));
     reply_array(&mut cx.reply, gone.into_iter(), reply_id);
+    if joined {
+        note_joined(cx, &key);
+    }
     Ok(())
+}
+
+/// The claim has made a consumer known.
+fn note_joined(cx: &mut Exec<'_>, key: &Key<'_>) {
+    cx.changes += 1;
+    cx.event(Class::STREAM, "xgroup-createconsumer", key);
 }
 
 impl<'a> Claim<'a> {

@@ -1,8 +1,8 @@
 //! Making and removing groups and their consumers, and acknowledging entries.
 
 use super::{id_or, is, no_group_for_key, strict_id, strict_ids, subcommand_error};
-use crate::execute::Exec;
 use crate::execute::arguments::integer;
+use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 use crate::shard::values::Stream;
 use crate::types::stream::{Group, Id};
@@ -31,6 +31,7 @@ pub fn xgroup_create(cx: &mut Exec<'_>) -> Result<(), Error> {
     if !stream.create_group(cx.args[3], Group::new(last_id, options.entries_read)) {
         return Err(Error::text("BUSYGROUP Consumer Group name already exists"));
     }
+    cx.event(Class::STREAM, "xgroup-create", &key);
     cx.changes += 1;
     cx.reply.ok();
     Ok(())
@@ -48,6 +49,7 @@ pub fn xgroup_setid(cx: &mut Exec<'_>) -> Result<(), Error> {
     let group = group(cx)?;
     group.last_id = if id == b"$" { newest.unwrap_or_default() } else { id_or(id, 0)? };
     group.entries_read = options.entries_read;
+    cx.event(Class::STREAM, "xgroup-setid", &key);
     cx.changes += 1;
     cx.reply.ok();
     Ok(())
@@ -59,7 +61,8 @@ pub fn xgroup_destroy(cx: &mut Exec<'_>) -> Result<(), Error> {
     let stream = cx.shard.write::<Stream>(cx.db, &key)?.ok_or(KEY_REQUIRED)?;
     let existed = stream.remove_group(cx.args[3]).is_some();
     if existed {
-        cx.shard.awaited.note(cx.db, key.bytes);
+        // Who waits for entries of the group learns that it is gone.
+        cx.wrote(Class::STREAM, "xgroup-destroy", &key);
     }
     cx.changes += u64::from(existed);
     cx.reply.int(i64::from(existed));
@@ -70,7 +73,10 @@ pub fn xgroup_destroy(cx: &mut Exec<'_>) -> Result<(), Error> {
 pub fn xgroup_createconsumer(cx: &mut Exec<'_>) -> Result<(), Error> {
     let (name, now_ms) = (cx.args[4], cx.shard.now_ms);
     let created = group(cx)?.create_consumer(name, now_ms);
-    cx.changes += u64::from(created);
+    if created {
+        cx.changes += 1;
+        cx.event(Class::STREAM, "xgroup-createconsumer", &cx.key(2));
+    }
     cx.reply.int(i64::from(created));
     Ok(())
 }
@@ -79,7 +85,10 @@ pub fn xgroup_createconsumer(cx: &mut Exec<'_>) -> Result<(), Error> {
 pub fn xgroup_delconsumer(cx: &mut Exec<'_>) -> Result<(), Error> {
     let name = cx.args[4];
     let removed = group(cx)?.remove_consumer(name);
-    cx.changes += u64::from(removed.is_some());
+    if removed.is_some() {
+        cx.changes += 1;
+        cx.event(Class::STREAM, "xgroup-delconsumer", &cx.key(2));
+    }
     cx.reply.int(removed.unwrap_or(0) as i64);
     Ok(())
 }

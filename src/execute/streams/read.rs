@@ -9,11 +9,11 @@ use smallvec::SmallVec;
 use super::{at_most, is, reply_array, reply_entry, reply_id, strict_id};
 use crate::base::number::parse_i64;
 use crate::execute::arguments::{integer, shown};
-use crate::execute::{Exec, Null, Wait};
+use crate::execute::{Class, Exec, Null, Wait};
 use crate::protocol::Error;
 use crate::protocol::resp::{Reply, Resp};
-use crate::shard::Kind;
 use crate::shard::values::Stream;
+use crate::shard::{Key, Kind};
 use crate::types::stream::{Group, Id, Log};
 
 /// `XREAD [COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]`.
@@ -40,7 +40,8 @@ pub fn xread(cx: &mut Exec<'_>) -> Result<(), Error> {
     }
     let mut ready = SmallVec::<[usize; 8]>::new();
     for (i, (key_at, _)) in request.places().enumerate() {
-        let stream = cx.shard.peek_as::<Stream>(cx.db, &cx.key(key_at))?;
+        // That a key is missing is an event once more, as in Redis.
+        let stream = cx.shard.read::<Stream>(cx.db, &cx.key(key_at))?;
         if stream.is_some_and(|s| s.counters().last_id > after[i] && s.log().after(after[i]).next().is_some())
         {
             ready.push(i);
@@ -83,11 +84,14 @@ pub fn xreadgroup(cx: &mut Exec<'_>) -> Result<(), Error> {
     }
     let now_ms = cx.shard.now_ms;
     let (head, mut served) = (cx.reply.position(), 0);
+    let mut joined = SmallVec::<[Key<'_>; 1]>::new();
     for (i, wanted) in wanted.into_iter().enumerate() {
         let key = cx.key(request.first + i);
         let stream = cx.shard.write::<Stream>(cx.db, &key)?;
         let Some((log, group)) = stream.and_then(|stream| stream.group_mut(group_name)) else { continue };
-        cx.changes += u64::from(group.create_consumer(consumer, now_ms));
+        if group.create_consumer(consumer, now_ms) {
+            joined.push(key);
+        }
         if let Some(consumer) = group.consumer_mut(consumer) {
             consumer.seen_ms = now_ms;
         }
@@ -102,6 +106,10 @@ pub fn xreadgroup(cx: &mut Exec<'_>) -> Result<(), Error> {
             Wanted::Pending(after) => delivery.pending(&mut cx.reply, after),
             Wanted::New => cx.changes += u64::from(delivery.fresh(&mut cx.reply, request.noack)),
         }
+    }
+    cx.changes += joined.len() as u64;
+    for key in joined {
+        cx.event(Class::STREAM, "xgroup-createconsumer", &key);
     }
     if served == 0 {
         request.wait(cx, &[]);

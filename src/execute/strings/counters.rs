@@ -2,8 +2,8 @@
 
 use super::write;
 use crate::base::long_double::LongDouble;
-use crate::execute::Exec;
 use crate::execute::arguments::integer;
+use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 use crate::shard::{ExpiryPolicy, Str};
 
@@ -48,6 +48,7 @@ fn add(cx: &mut Exec<'_>, by: i64) -> Result<(), Error> {
         }
     };
     cx.changes += 1;
+    cx.wrote(Class::STRING, "incrby", &key);
     cx.reply.int(sum);
     Ok(())
 }
@@ -68,6 +69,7 @@ pub fn incrbyfloat(cx: &mut Exec<'_>) -> Result<(), Error> {
         }
     }
     cx.changes += 1;
+    cx.wrote(Class::STRING, "incrbyfloat", &key);
     cx.reply.bulk(sum);
     Ok(())
 }

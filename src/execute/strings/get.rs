@@ -2,7 +2,7 @@
 
 use super::expiry::Request;
 use super::read;
-use crate::execute::Exec;
+use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
 use crate::shard::Str;
@@ -30,7 +30,10 @@ pub fn get(cx: &mut Exec<'_>) -> Result<(), Error> {
 pub fn getdel(cx: &mut Exec<'_>) -> Result<(), Error> {
     get(cx)?;
     let key = cx.key(1);
-    cx.changes += u64::from(cx.shard.remove(cx.db, &key).is_some());
+    if cx.shard.delete(cx.db, &key) {
+        cx.changes += 1;
+        cx.removed(&key);
+    }
     Ok(())
 }
 
@@ -48,18 +51,25 @@ pub fn getex(cx: &mut Exec<'_>) -> Result<(), Error> {
         _ => None,
     };
     reply_value(&mut cx.reply, Some(value));
-    let changed = match (request, expiry) {
+    let event = match (request, expiry) {
         (_, Some((form, at))) if !form.is_relative() && at <= now_ms => {
-            cx.shard.remove(cx.db, &key).is_some()
+            cx.shard.delete(cx.db, &key);
+            "del"
         }
-        (_, Some((_, at))) => cx.shard.dbs.of_mut(cx.db, &key).set_expiry(&key, Some(at)),
-        (Some(Request::Persist), None) => {
-            let has_expiry = cx.shard.peek(cx.db, &key).is_some_and(|item| item.has_expiry());
-            has_expiry && cx.shard.dbs.of_mut(cx.db, &key).set_expiry(&key, None)
+        (_, Some((_, at))) => {
+            cx.shard.dbs.of_mut(cx.db, &key).set_expiry(&key, Some(at));
+            "expire"
         }
-        _ => false,
+        (Some(Request::Persist), None)
+            if cx.shard.peek(cx.db, &key).is_some_and(|item| item.has_expiry()) =>
+        {
+            cx.shard.dbs[cx.db].set_expiry(&key, None);
+            "persist"
+        }
+        _ => return Ok(()),
     };
-    cx.changes += u64::from(changed);
+    cx.changes += 1;
+    cx.wrote(Class::GENERIC, event, &key);
     Ok(())
 }
 

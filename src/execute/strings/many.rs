@@ -2,7 +2,7 @@
 
 use super::get::reply_value;
 use super::value;
-use crate::execute::Exec;
+use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 use crate::shard::{ExpiryPolicy, Str};
 
@@ -45,9 +45,10 @@ fn check_pairs(cx: &Exec<'_>, command: &'static str) -> Result<(), Error> {
 
 fn set_pairs(cx: &mut Exec<'_>) {
     for index in (1..cx.args.len()).step_by(2) {
-        let value = Str::classify(cx.args[index + 1]);
-        cx.shard.set_string(cx.db, &cx.key(index), value, ExpiryPolicy::Clear);
+        let (key, value) = (cx.key(index), Str::classify(cx.args[index + 1]));
+        cx.shard.set_string(cx.db, &key, value, ExpiryPolicy::Clear);
         cx.changes += 1;
+        cx.wrote(Class::STRING, "set", &key);
     }
 }
 

@@ -1,8 +1,8 @@
 //! Parts of strings and their lengths.
 
 use super::{buffer, clamp_range, read, write};
-use crate::execute::Exec;
 use crate::execute::arguments::integer;
+use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 use crate::shard::{ExpiryPolicy, Str};
 
@@ -42,8 +42,10 @@ pub fn setrange(cx: &mut Exec<'_>) -> Result<(), Error> {
     let end = joint_len(offset, value.len(), max)?;
     let (bytes, _) = buffer(cx.shard, cx.db, &key, end)?;
     bytes[offset..end].copy_from_slice(value);
+    let len = bytes.len();
     cx.changes += 1;
-    cx.reply.int(bytes.len() as i64);
+    cx.wrote(Class::STRING, "setrange", &key);
+    cx.reply.int(len as i64);
     Ok(())
 }
 
@@ -62,6 +64,7 @@ pub fn append(cx: &mut Exec<'_>) -> Result<(), Error> {
         }
     };
     cx.changes += 1;
+    cx.wrote(Class::STRING, "append", &key);
     cx.reply.int(len as i64);
     Ok(())
 }

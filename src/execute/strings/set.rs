@@ -2,7 +2,7 @@
 
 use super::expiry::{Form, Request};
 use super::get::get;
-use crate::execute::Exec;
+use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 use crate::shard::{ExpiryPolicy, Key, Str};
 
@@ -49,6 +49,10 @@ pub fn getset(cx: &mut Exec<'_>) -> Result<(), Error> {
 fn store(cx: &mut Exec<'_>, key: &Key<'_>, value: &[u8], policy: ExpiryPolicy) {
     cx.shard.set_string(cx.db, key, Str::classify(value), policy);
     cx.changes += 1;
+    cx.wrote(Class::STRING, "set", key);
+    if matches!(policy, ExpiryPolicy::At(_)) {
+        cx.event(Class::GENERIC, "expire", key);
+    }
 }
 
 fn set_for(cx: &mut Exec<'_>, form: Form, command: &'static str) -> Result<(), Error> {
