@@ -11,6 +11,7 @@ mod geo;
 mod hash;
 mod hyperloglog;
 mod list;
+mod pubsub;
 mod server;
 mod set;
 mod sorted_set;
@@ -99,6 +100,7 @@ pub static FAMILIES: &[&[Entry]] = &[
     stream::ROWS,
     transactions::ROWS,
     generic::ROWS,
+    pubsub::ROWS,
     connection::ROWS,
     server::ROWS,
 ];
@@ -120,6 +122,7 @@ mod words {
     pub(super) const READONLY: Flags = Flags::READONLY;
     pub(super) const DENYOOM: Flags = Flags::DENYOOM;
     pub(super) const ADMIN: Flags = Flags::ADMIN;
+    pub(super) const PUBSUB: Flags = Flags::PUBSUB;
     pub(super) const NOSCRIPT: Flags = Flags::NOSCRIPT;
     pub(super) const LOADING: Flags = Flags::LOADING;
     pub(super) const STALE: Flags = Flags::STALE;
@@ -143,6 +146,7 @@ mod words {
     pub(super) const UPDATE: KeyFlags = KeyFlags::UPDATE;
     pub(super) const INSERT: KeyFlags = KeyFlags::INSERT;
     pub(super) const DELETE: KeyFlags = KeyFlags::DELETE;
+    pub(super) const NOT_KEY: KeyFlags = KeyFlags::NOT_KEY;
     pub(super) const VARIABLE_FLAGS: KeyFlags = KeyFlags::VARIABLE_FLAGS;
 
     /// One key whose value is returned.
@@ -281,7 +285,8 @@ mod tests {
             let args = vec![&b"1"[..]; spec.arity.unsigned_abs() as usize];
             let found = keys::keys_of(spec, &args).unwrap();
             // Keys behind a keyword are not among these arguments.
-            let placed = spec.keys.iter().any(|key| !matches!(key.begin, BeginSearch::Keyword { .. }));
+            let mut real = spec.keys.iter().filter(|key| !key.flags.contains(KeyFlags::NOT_KEY));
+            let placed = real.any(|key| !matches!(key.begin, BeginSearch::Keyword { .. }));
             assert_eq!(found.is_empty(), !placed, "{}", command.full_name);
             let planned: Vec<_> = match command.keys {
                 KeyPlan::None => vec![],
@@ -303,7 +308,8 @@ mod tests {
         for (Command { full_name, .. }, spec) in commands() {
             let keyed = matches!(spec.spread, Spread::Keys | Spread::Split(_) | Spread::Patterns);
             // WATCH names keys that it does not touch.
-            assert_eq!(keyed, !spec.keys.is_empty() && !spec.flags.contains(Flags::UNQUEUED), "{full_name}");
+            let touches = keys::has_keys(spec) && !spec.flags.contains(Flags::UNQUEUED);
+            assert_eq!(keyed, touches, "{full_name}");
             let variable = spec.keys.iter().any(|key| key.flags.contains(KeyFlags::VARIABLE_FLAGS));
             assert_eq!(variable, spec.variable_flags.is_some(), "{full_name}");
             let changes = KeyFlags::RW | KeyFlags::OW | KeyFlags::RM;

@@ -10,6 +10,7 @@ pub mod blocking;
 mod connections;
 mod dispatch;
 mod programs;
+mod publish;
 mod remote;
 pub mod state;
 mod transactions;

@@ -18,6 +18,7 @@ pub mod config;
 pub mod net;
 pub mod observe;
 pub mod protocol;
+pub mod pubsub;
 pub mod route;
 pub mod txn;
 

@@ -31,6 +31,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("base", &[]),
     // Knows cores, bytes and time; no RESP, key or command.
     ("runtime", &["base"]),
+    // Who listens to which channels; no client, no message.
+    ("pubsub", &["runtime", "base"]),
     // Knows RESP; no socket.
     ("protocol", &["base"]),
     // Parameters are refused with the errors that clients see.
@@ -49,10 +51,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Counters and logs, and the text of INFO.
     ("observe", &["command", "config", "runtime", "base"]),
     // The messages between cores carry entries, sockets and counters.
-    ("route", &["command", "observe", "shard", "protocol", "runtime", "base"]),
+    ("route", &["command", "observe", "shard", "protocol", "pubsub", "runtime", "base"]),
     ("txn", &["route", "command", "shard", "protocol", "runtime"]),
     // Sessions and buffers of clients.
-    ("net", &["command", "protocol", "runtime", "base"]),
+    ("net", &["command", "protocol", "pubsub", "runtime", "base"]),
     // What all cores share.
     ("shared", &["route", "observe", "config", "runtime"]),
     // Handlers on sessions and the server: a client, its core's state, questions to other cores.
@@ -60,7 +62,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "admin",
         &[
             "shared", "net", "route", "observe", "command", "execute", "shard", "config", "protocol",
-            "runtime", "base",
+            "pubsub", "runtime", "base",
         ],
     ),
     (
@@ -78,6 +80,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "shard",
             "config",
             "protocol",
+            "pubsub",
             "runtime",
             "base",
         ],

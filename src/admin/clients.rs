@@ -9,7 +9,8 @@ use crate::core::state::CoreState;
 use crate::net::client::{Client, Waiting};
 use crate::protocol::Error;
 use crate::protocol::resp::Resp;
-use crate::route::message::{Answer, ClientFilter, Query};
+use crate::pubsub::Kind;
+use crate::route::message::{Answer, ClientClass, ClientFilter, Query};
 use crate::runtime::io::ConnId;
 
 /// Whether a text can stand in a field of `CLIENT LIST`: printable ASCII without blanks.
@@ -36,7 +37,7 @@ pub fn line(client: &Client, now_ms: i64, lookup: &Lookup) -> String {
     let output = &client.row;
     let text = String::from_utf8_lossy;
     format!(
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={} watch={} qbuf={} \
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} watch={} qbuf={} \
          qbuf-free={input_free} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} \
          cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={}",
         client.id,
@@ -48,6 +49,9 @@ pub fn line(client: &Client, now_ms: i64, lookup: &Lookup) -> String {
         seconds(now_ms - client.active_ms),
         flags(client),
         session.db,
+        client.subscriptions.of(Kind::Channel),
+        client.subscriptions.of(Kind::Pattern),
+        client.subscriptions.of(Kind::Shard),
         session.multi.as_ref().map_or(-1, |multi| multi.len() as i64),
         session.watched.len(),
         input + client.running.frame_bytes,
@@ -76,6 +80,7 @@ fn flags(client: &Client) -> String {
     let letters: String = [
         ('O', session.monitor),
         ('x', session.multi.is_some()),
+        ('P', client.is_subscribed()),
         ('b', matches!(client.waiting, Waiting::Paused | Waiting::Blocked)),
         ('c', client.close_after_reply),
         ('U', client.is_unix),
@@ -103,21 +108,23 @@ pub fn matches(filter: &ClientFilter, client: &Client, now_ms: i64) -> bool {
         && (filter.ids.is_empty() || filter.ids.contains(&client.id))
         && filter.address.as_ref().is_none_or(|address| address == client.peer.as_bytes())
         && filter.local_address.as_ref().is_none_or(|address| address == client.local.as_bytes())
-        && filter.normal.is_none_or(|normal| normal)
+        && filter.class.is_none_or(|class| class == class_of(client))
         && filter.min_age_s.is_none_or(|age| seconds(now_ms - client.created_ms) >= age)
         && filter.except != Some(client.id)
 }
 
-/// Whether `TYPE` names the normal clients; there are no others.
-fn is_normal(name: &[u8]) -> Result<bool, Error> {
-    let is = |word: &&str| name.eq_ignore_ascii_case(word.as_bytes());
-    if is(&"normal") {
-        return Ok(true);
+fn class_of(client: &Client) -> ClientClass {
+    if client.is_subscribed() { ClientClass::PubSub } else { ClientClass::Normal }
+}
+
+/// The class that `TYPE` names.
+fn class_named(name: &[u8]) -> Result<ClientClass, Error> {
+    match name.to_ascii_lowercase().as_slice() {
+        b"normal" => Ok(ClientClass::Normal),
+        b"pubsub" => Ok(ClientClass::PubSub),
+        b"slave" | b"replica" | b"master" => Ok(ClientClass::Replication),
+        _ => Err(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(name)).into()),
     }
-    if ["slave", "replica", "pubsub", "master"].iter().any(is) {
-        return Ok(false);
-    }
-    Err(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(name)).into())
 }
 
 /// `CLIENT INFO`.
@@ -140,7 +147,7 @@ pub fn list(cx: &mut Cx<'_>) -> Result<Flow, Error> {
     let filter = match *cx.args {
         [_, _] => ClientFilter::default(),
         [_, _, word, name] if word.eq_ignore_ascii_case(b"type") => {
-            ClientFilter { normal: Some(is_normal(name)?), ..ClientFilter::default() }
+            ClientFilter { class: Some(class_named(name)?), ..ClientFilter::default() }
         }
         [_, _, word, ref ids @ ..] if word.eq_ignore_ascii_case(b"id") && !ids.is_empty() => {
             ClientFilter { ids: parse_ids(ids)?, ..ClientFilter::default() }
@@ -211,7 +218,7 @@ fn kill_filter(options: &[&[u8]], caller: u64) -> Result<ClientFilter, Error> {
             number::parse_i64(value).ok_or(NO_NUMBER)?;
             filter.min_age_s = Some(positive(value, "ERR maxage should be greater than 0")? as i64);
         } else if is("type") {
-            filter.normal = Some(is_normal(value)?);
+            filter.class = Some(class_named(value)?);
         } else if is("addr") {
             filter.address = Some(value.to_vec());
         } else if is("laddr") {

@@ -1,7 +1,7 @@
 //! Commands about the session of the connection that calls: authentication, protocol version, database
 //! (redis.io/docs/latest/commands, group "connection").
 
-use crate::admin::{Cx, Flow, clients, monitor};
+use crate::admin::{Cx, Flow, clients, monitor, pubsub};
 use crate::base::number;
 use crate::config::REDIS_VERSION;
 use crate::core::state::CoreState;
@@ -127,7 +127,14 @@ fn greet(cx: &mut Cx<'_>) {
 /// # Errors
 /// More than one message.
 pub fn ping(cx: &mut Cx<'_>) -> Result<Flow, Error> {
+    let listens = cx.client().only_listens();
     match *cx.args {
+        [_, ref message @ ..] if listens && message.len() <= 1 => {
+            // In the form of a message.
+            cx.reply.array(2);
+            cx.reply.bulk("pong");
+            cx.reply.bulk(message.first().unwrap_or(&&b""[..]));
+        }
         [_] => cx.reply.status("PONG"),
         [_, message] => cx.reply.bulk(message),
         _ => return Err(Error::Arity(cx.command.full_name.into())),
@@ -172,7 +179,8 @@ pub fn reset(cx: &mut Cx<'_>) -> Result<Flow, Error> {
     }
     cx.reply.set_resp(Resp::V2);
     cx.reply.status("RESET");
-    Ok(Flow::Done)
+    let ended = cx.core.pubsub.unsubscribe_all(cx.conn);
+    Ok(pubsub::settle(cx, ended))
 }
 
 /// The session of a new connection.

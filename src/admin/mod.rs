@@ -12,6 +12,7 @@ mod latency;
 mod memory;
 pub mod monitor;
 pub mod pause;
+pub mod pubsub;
 pub mod query;
 pub mod redact;
 mod server;
@@ -65,8 +66,8 @@ impl Cx<'_> {
 pub enum Flow {
     /// The reply is written.
     Done,
-    /// All cores, this one included, are to be asked; the function writes the reply from their answers, which come
-    /// in the order of the cores.
+    /// All cores, this one included, are to be asked; the function writes the reply, or what is missing of it, from their
+    /// answers, which come in the order of the cores.
     Ask(Query, fn(&mut Cx<'_>, Vec<Answer>) -> Result<(), Error>),
 }
 

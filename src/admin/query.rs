@@ -47,6 +47,13 @@ pub fn answer(core: &mut CoreState, from: CoreId, query: Query) -> Answer {
             core.watch(from, client, db, &keys.slices());
             Answer::Done
         }
+        Query::Subscriptions(changes) => {
+            // This core's own are in its table already.
+            if from != core.core {
+                core.pubsub.note(from, &changes);
+            }
+            Answer::Done
+        }
         Query::Monitors(count) => {
             core.monitors[from.index()] = count;
             core.monitored = core.monitors.iter().any(|&count| count > 0);

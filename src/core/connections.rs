@@ -65,6 +65,7 @@ impl CoreState {
             active_ms: now_ms,
             last_command: None,
             session: connection::new_session(self),
+            subscriptions: Default::default(),
             running: Running::default(),
             input: None,
             row: ReplyRow::default(),
@@ -118,6 +119,10 @@ impl CoreState {
         }
         if client.session.monitor {
             crate::admin::monitor::announce(self);
+        }
+        if client.is_subscribed() {
+            let ended = self.pubsub.unsubscribe_all(conn);
+            crate::admin::pubsub::announce(self, ended);
         }
         if client.waiting == Waiting::Blocked {
             self.abandon_wait(client.id);
@@ -199,6 +204,7 @@ impl CoreState {
                 self.check_output_limit(conn);
             } else if client.row.ready_len() > 0
                 && (client.row.gaps() == 0
+                    || client.row.is_urgent()
                     || client.row.ready_len() >= PART_BYTES
                     || client.waiting == Waiting::Blocked)
             {
@@ -235,14 +241,16 @@ impl CoreState {
         }
     }
 
-    /// Closes a client that lets more output pile up than `client-output-buffer-limit normal` allows.
+    /// Closes a client that lets more output pile up than `client-output-buffer-limit` allows its class.
     fn check_output_limit(&mut self, conn: ConnId) {
-        let limit = self.config.client_output_buffer_limits.normal;
-        if limit.hard_bytes == 0 && limit.soft_bytes == 0 {
-            return;
-        }
         let now_ms = self.now_ms();
         let Some(client) = self.clients.get_mut(conn) else { return };
+        let limits = &self.config.client_output_buffer_limits;
+        let limit = if client.is_subscribed() { limits.pubsub } else { limits.normal };
+        if limit.hard_bytes == 0 && limit.soft_bytes == 0 {
+            client.soft_limit_since_ms = None;
+            return;
+        }
         let held = (client.output_bytes() as u64).saturating_sub(UNCOUNTED_OUTPUT_BYTES);
         let over_soft = limit.soft_bytes > 0 && held > limit.soft_bytes;
         let since_ms = over_soft.then(|| client.soft_limit_since_ms.unwrap_or(now_ms));
@@ -269,7 +277,8 @@ impl CoreState {
             .clients
             .iter()
             .filter(|client| {
-                timeout_ms > 0 && now_ms - client.active_ms > timeout_ms && !client.session.monitor
+                let only_watches = client.session.monitor || client.is_subscribed();
+                timeout_ms > 0 && now_ms - client.active_ms > timeout_ms && !only_watches
             })
             .filter(|client| matches!(client.waiting, Waiting::No | Waiting::Room))
             .map(|client| client.conn)

@@ -376,6 +376,9 @@ impl CoreState {
         if client.session.monitor && command.flags.intersects(KEYSPACE) {
             return self.reject(conn, Some(command), &MONITOR_ON_KEYS);
         }
+        if client.only_listens() && !may_run_while_listening(command) {
+            return self.reject(conn, Some(command), &only_listening(command));
+        }
         if self.pause.is_some() && self.must_pause(conn, command) {
             return Next::Again;
         }
@@ -695,39 +698,54 @@ impl CoreState {
             return self.reject(conn, Some(command), &error);
         }
         let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
+        if command.flags.contains(Flags::PUBSUB)
+            && self.outboxes.iter().any(|outbox| outbox.bytes.len() > OUTBOX_MAX_BYTES)
+        {
+            client.waiting = Waiting::Outbox;
+            self.crowded.push(conn);
+            return Next::Again;
+        }
         client.running = Running::new(args);
         let (resp, whose) = (client.session.resp, Whose::new(self.core, conn, client.id));
         let mut out = self.spare_buffer();
+        self.pushes_to_self.conn = Some(conn);
         let mut cx = Cx { core: self, conn, command, args, reply: Reply::new(&mut out, resp) };
         let result = handler(&mut cx);
         if let Ok(Flow::Ask(query, then)) = result {
             if let Some(client) = self.clients.get_mut(conn) {
                 client.waiting = Waiting::Ask;
             }
-            self.ask(conn, None, args, &query, then);
-            self.recycle_buffer(out);
+            self.ask(conn, None, args, &query, out, then);
+            self.release_pushes(conn);
             return Next::Taken;
         }
         let error = result.err();
-        self.finish_session(conn, out, error.as_ref());
+        self.finish_session(conn, command, out, error.as_ref());
         self.account(command, args, whose, error.as_ref());
         Next::Taken
     }
 
     /// Hands a session handler's reply to its client; an error takes the place of what was written.
-    pub(super) fn finish_session(&mut self, conn: ConnId, mut out: Vec<u8>, error: Option<&Error>) {
+    pub(super) fn finish_session(
+        &mut self,
+        conn: ConnId,
+        command: &Command,
+        mut out: Vec<u8>,
+        error: Option<&Error>,
+    ) {
         if let Some(error) = error {
             out.clear();
             Reply::new(&mut out, Default::default()).error(error);
         }
         if let Some(client) = self.clients.get_mut(conn) {
             client.running = Running::default();
-            if client.session.reply_mode == ReplyMode::On {
+            if client.session.reply_mode == ReplyMode::On || admin::pubsub::is_confirmed(command) {
                 client.row.write(|row| row.extend_from_slice(&out));
             }
             // Without a reply too: the client may have to be closed.
             CoreState::mark_dirty(&mut self.dirty, client);
         }
+        self.release_pushes(conn);
         self.finish_muted(conn);
         self.recycle_buffer(out);
     }
@@ -840,6 +858,19 @@ pub(super) fn access_of(command: &Command, keys: &Keys<'_>) -> Access {
         Spread::Shards(_) | Spread::Cursor => Access::Shard,
         _ => Access::Keys(keys.iter().map(|(_, key)| key.hash).collect()),
     }
+}
+
+/// Whether a client that may only listen may run this.
+fn may_run_while_listening(command: &Command) -> bool {
+    admin::pubsub::is_confirmed(command) || ["ping", "quit", "reset"].contains(&command.full_name)
+}
+
+#[cold]
+fn only_listening(command: &Command) -> Error {
+    let name = command.full_name;
+    Error::from(format!(
+        "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+    ))
 }
 
 /// The first words of HTTP requests that a browser can be made to send.

@@ -56,6 +56,8 @@ pub struct Program {
     next: usize,
     /// The replies so far.
     out: Vec<u8>,
+    /// Where the reply of the present command begins.
+    part: usize,
     started_ticks: u64,
     /// What it uses of this shard, if it uses no other.
     access: Access,
@@ -111,6 +113,7 @@ impl CoreState {
             commands,
             next: 0,
             out: Vec::new(),
+            part: 0,
             started_ticks,
             access,
             hold: Hold::Nothing,
@@ -300,6 +303,7 @@ impl CoreState {
     /// Runs a program's commands until the end, or until one has to ask.
     fn run_program(&mut self, number: u64, program: &mut Program) -> Progress {
         let commands = std::mem::take(&mut program.commands);
+        self.pushes_to_self.conn = Some(program.to.conn);
         let mut progress = Progress::Done;
         while let Some((id, args)) = commands.get(program.next) {
             program.next += 1;
@@ -327,6 +331,7 @@ impl CoreState {
             self.account(command, &args, whose, result.as_ref().err());
         }
         program.commands = commands;
+        self.pushes_to_self.conn = None;
         progress
     }
 
@@ -355,7 +360,7 @@ impl CoreState {
         args: &[&[u8]],
     ) -> Result<bool, Error> {
         let ReplyTo { conn, client, .. } = program.to;
-        let start = program.out.len();
+        program.part = program.out.len();
         let result = match self.clients.get_same(conn, client) {
             Some(_) => {
                 let reply = Reply::new(&mut program.out, program.call.resp);
@@ -366,11 +371,11 @@ impl CoreState {
         match result {
             Ok(Flow::Done) => Ok(false),
             Ok(Flow::Ask(query, then)) => {
-                self.ask(conn, Some(number), args, &query, then);
+                self.ask(conn, Some(number), args, &query, Vec::new(), then);
                 Ok(true)
             }
             Err(error) => {
-                program.out.truncate(start);
+                program.out.truncate(program.part);
                 Reply::new(&mut program.out, program.call.resp).error(&error);
                 Err(error)
             }
@@ -388,7 +393,6 @@ impl CoreState {
         let Some(mut program) = self.programs.remove(&number) else { return };
         let ReplyTo { conn, client, .. } = program.to;
         let mut out = std::mem::take(&mut program.out);
-        let start = out.len();
         let result = match self.clients.get_same(conn, client) {
             Some(client) => {
                 let resp = client.session.resp;
@@ -398,7 +402,7 @@ impl CoreState {
             None => Err(CLIENT_GONE),
         };
         if let Err(error) = &result {
-            out.truncate(start);
+            out.truncate(program.part);
             Reply::new(&mut out, program.call.resp).error(error);
         }
         program.out = out;
@@ -424,6 +428,7 @@ impl CoreState {
                 self.runnable.push_back(to.conn);
             }
             self.finish_muted(to.conn);
+            self.release_pushes(to.conn);
         }
         commands.clear();
         self.spare_multi = Some(commands);

@@ -102,6 +102,10 @@ impl CoreState {
             Message::Slow { to, at_s, duration_us, args } => {
                 self.log_slow(to, at_s, duration_us, &args.slices());
             }
+            Message::Publish { shard, args } => {
+                let args = batch.args(args);
+                self.on_publish(args[0], args[1], shard);
+            }
             Message::Monitor { line } => admin::monitor::deliver(self, &line),
         }
     }
@@ -322,7 +326,8 @@ impl CoreState {
         let Some(client) = self.clients.get_same(asking.conn, asking.client) else { return };
         client.waiting = Waiting::No;
         let resp = client.session.resp;
-        let mut out = self.spare_buffer();
+        let mut out = asking.reply;
+        self.pushes_to_self.conn = Some(asking.conn);
         let mut cx = admin::Cx {
             core: self,
             conn: asking.conn,
@@ -331,7 +336,7 @@ impl CoreState {
             reply: Reply::new(&mut out, resp),
         };
         let result = (asking.then)(&mut cx, answers);
-        self.finish_session(asking.conn, out, result.as_ref().err());
+        self.finish_session(asking.conn, command, out, result.as_ref().err());
         let whose = Whose::new(self.core, asking.conn, asking.client);
         self.account_since(asking.started_ticks, command, &args, whose, result.as_ref().err());
         self.runnable.push_back(asking.conn);

@@ -22,6 +22,7 @@ use crate::net::multi::Multi;
 use crate::observe::rates::Rates;
 use crate::observe::stats::{CoreFigures, DbFigures, Stats};
 use crate::protocol::resp::Parser;
+use crate::pubsub::{Kind, PubSub};
 use crate::route::ShardMap;
 use crate::route::message::{Acquire, Answer, Batch, Call, Message, OwnedArgs, Query, ReplyTo, TxnId};
 use crate::runtime::cpu;
@@ -83,8 +84,19 @@ pub struct Asking {
     pub started_ticks: u64,
     /// The number of the program that it is a part of.
     pub program: Option<u64>,
-    /// Writes the reply.
+    /// As much of the reply as is written.
+    pub reply: Vec<u8>,
+    /// Writes the rest of it.
     pub then: fn(&mut admin::Cx<'_>, Vec<Answer>) -> Result<(), crate::protocol::Error>,
+}
+
+/// Messages to the client whose command about the session is running.
+#[derive(Debug, Default)]
+pub struct PushesToSelf {
+    /// Its connection, while one is running.
+    pub conn: Option<ConnId>,
+    /// The encoded messages.
+    pub bytes: Vec<u8>,
 }
 
 /// `CLIENT PAUSE`.
@@ -201,6 +213,10 @@ pub struct CoreState {
     pub pause: Option<Pause>,
     /// Work that nobody asks for rests (`DEBUG PAUSE-CRON`).
     pub upkeep_paused: bool,
+    /// Who listens to which channels.
+    pub pubsub: PubSub,
+    /// What is published to the client whose command about the session runs: its reply comes first.
+    pub pushes_to_self: PushesToSelf,
     /// Clients in `MONITOR`, by core.
     pub monitors: Vec<usize>,
     /// Whether there is any.
@@ -262,6 +278,8 @@ impl CoreState {
             orders: Vec::new(),
             pause: None,
             upkeep_paused: false,
+            pubsub: PubSub::default(),
+            pushes_to_self: PushesToSelf::default(),
             monitors: vec![0; map.shards()],
             monitored: false,
             parser: Parser::default(),
@@ -395,13 +413,15 @@ impl CoreState {
         }
     }
 
-    /// Asks all cores, for a client or for a program of its; `then` is called with their answers if the client is still there.
+    /// Asks all cores, for a client or for a program of its; `then` is called with their answers if the client is still there,
+    /// to complete the reply.
     pub fn ask(
         &mut self,
         conn: ConnId,
         program: Option<u64>,
         args: &[&[u8]],
         query: &Query,
+        reply: Vec<u8>,
         then: fn(&mut admin::Cx<'_>, Vec<Answer>) -> Result<(), crate::protocol::Error>,
     ) {
         let number = self.next_number();
@@ -414,6 +434,7 @@ impl CoreState {
             answers,
             started_ticks: self.last_ticks,
             program,
+            reply,
             then,
         };
         self.asks.insert(number, asking);
@@ -467,6 +488,9 @@ impl CoreState {
             stats.max_output_bytes = stats.max_output_bytes.max(client.output_bytes() as u64);
             stats.blocked_clients += u64::from(matches!(client.waiting, Waiting::Paused | Waiting::Blocked));
         }
+        stats.pubsub_clients = self.pubsub.clients() as u64;
+        [stats.pubsub_channels, stats.pubsub_patterns, stats.pubsub_shard_channels] =
+            Kind::ALL.map(|kind| self.pubsub.len(kind) as u64);
         stats.clients_in_timeout_table = self.blocking.deadlines() as u64;
         let (blocking_keys, on_nokey) = self.blocking.keys();
         (stats.blocking_keys, stats.blocking_keys_on_nokey) = (blocking_keys as u64, on_nokey as u64);

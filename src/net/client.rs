@@ -4,6 +4,7 @@ use crate::command::lookup::CommandId;
 use crate::net::multi::Multi;
 use crate::net::reply_row::ReplyRow;
 use crate::protocol::resp::{Parser, Resp};
+use crate::pubsub::Counts;
 use crate::runtime::io::ConnId;
 
 /// What `CLIENT REPLY` has chosen.
@@ -178,6 +179,8 @@ pub struct Client {
     pub last_command: Option<CommandId>,
     /// The session.
     pub session: Session,
+    /// How many channels and patterns it listens to.
+    pub subscriptions: Counts,
     /// The command about the session that is running.
     pub running: Running,
     /// Unparsed input, present only while there is some: an idle client holds no buffer.
@@ -217,6 +220,18 @@ impl Client {
     #[inline]
     pub fn is_ready(&self) -> bool {
         self.waiting == Waiting::No && !self.closing && !self.close_after_reply
+    }
+
+    /// Whether it listens to channels.
+    #[inline]
+    pub fn is_subscribed(&self) -> bool {
+        self.subscriptions.any()
+    }
+
+    /// Whether it may only run what concerns its subscriptions: in RESP2, messages and replies could not be told apart.
+    #[inline]
+    pub fn only_listens(&self) -> bool {
+        self.is_subscribed() && self.session.resp == Resp::V2
     }
 
     /// Whether a reply of a request that was taken is still to come.
@@ -259,6 +274,7 @@ impl Client {
             + self.session.lib_ver.capacity()
             + input
             + self.session.multi_bytes()
+            + self.subscriptions.memory_bytes()
             + self.row.memory_bytes()
             + self.sending_bytes
     }

@@ -4,6 +4,8 @@
 //! filled later, and everything behind the gap waits. With no gap, which is the usual case, a reply is written
 //! straight into the output buffer.
 //!
+//! Pushes are no replies: they stand between two of those that may be sent, however many are still to come.
+//!
 //! Replies computed here that wait stand one after the other in `held`; only a reply that comes before an earlier one has
 //! memory of its own.
 //!
@@ -30,8 +32,10 @@ enum Place {
 /// A connection's outgoing bytes.
 #[derive(Debug, Default)]
 pub struct ReplyRow {
-    /// Replies that may be sent.
+    /// Replies that may be sent, and pushes.
     out: Vec<u8>,
+    /// Whether `out` holds a push.
+    urgent: bool,
     /// From the first gap on.
     behind: VecDeque<Place>,
     /// Sequence number of the first place in `behind`.
@@ -60,6 +64,19 @@ impl ReplyRow {
             _ => self.behind.push_back(Place::Held(written)),
         }
         result
+    }
+
+    /// Adds something that is no reply and waits for none.
+    #[inline]
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+        self.urgent = true;
+    }
+
+    /// Whether what may be sent does not wait for more, because there is a push among it.
+    #[inline]
+    pub fn is_urgent(&self) -> bool {
+        self.urgent
     }
 
     /// Leaves a gap for the next reply; its number goes to [`ReplyRow::fill`].
@@ -149,6 +166,7 @@ impl ReplyRow {
     /// Takes what may be sent. The row holds no buffer then.
     #[inline]
     pub fn take_ready(&mut self) -> Vec<u8> {
+        self.urgent = false;
         std::mem::take(&mut self.out)
     }
 
@@ -178,6 +196,21 @@ impl ReplyRow {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn pushes_wait_for_no_reply() {
+        let mut row = ReplyRow::default();
+        row.write(|out| out.extend_from_slice(b"1"));
+        let gap = row.leave_gap();
+        row.write(|out| out.extend_from_slice(b"3"));
+        assert!(!row.is_urgent());
+        row.push(b"!");
+        assert!(row.is_urgent());
+        assert_eq!((row.take_ready().as_slice(), row.is_urgent()), (&b"1!"[..], false));
+        row.push(b"!");
+        row.fill(gap, b"2");
+        assert_eq!(row.take_ready(), b"!23");
+    }
 
     proptest! {
         /// Whatever the order in which gaps are filled, the bytes come out in the order of the requests.

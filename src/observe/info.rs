@@ -1,7 +1,7 @@
 //! The text of `INFO` (redis.io/docs/latest/commands/info), section by section, from figures that were gathered before.
 //!
 //! Fields have Redis's names and order. Those about things that this server does not have yet (snapshots, replicas,
-//! scripts, pub/sub, modules) say that there are none.
+//! scripts, modules) say that there are none.
 
 use std::fmt::Write;
 
@@ -221,7 +221,9 @@ impl Facts<'_> {
         text.line("client_recent_max_input_buffer", stats.max_input_bytes);
         text.line("client_recent_max_output_buffer", stats.max_output_bytes);
         text.line("blocked_clients", stats.blocked_clients);
-        text.zeros(&["tracking_clients", "pubsub_clients", "watching_clients"]);
+        text.zeros(&["tracking_clients"]);
+        text.line("pubsub_clients", stats.pubsub_clients);
+        text.zeros(&["watching_clients"]);
         text.line("clients_in_timeout_table", stats.clients_in_timeout_table);
         text.zeros(&["total_watched_keys"]);
         text.line("total_blocking_keys", stats.blocking_keys);
@@ -344,10 +346,10 @@ impl Facts<'_> {
         ]);
         text.line("keyspace_hits", stats.keyspace_hits);
         text.line("keyspace_misses", stats.keyspace_misses);
+        text.line("pubsub_channels", stats.pubsub_channels);
+        text.line("pubsub_patterns", stats.pubsub_patterns);
+        text.line("pubsubshard_channels", stats.pubsub_shard_channels);
         text.zeros(&[
-            "pubsub_channels",
-            "pubsub_patterns",
-            "pubsubshard_channels",
             "latest_fork_usec",
             "total_forks",
             "migrate_cached_sockets",
@@ -486,6 +488,7 @@ impl Facts<'_> {
         text.line("transactions", stats.transactions);
         text.line("contended_transactions", stats.transactions_contended);
         text.line("remote_commands", stats.remote_commands);
+        text.line("remote_messages", stats.remote_messages);
         for (number, core) in stats.cores.iter().enumerate() {
             let (user, system) = core.cpu_seconds;
             text.line(

@@ -98,6 +98,8 @@ pub struct Stats {
     pub transactions_contended: u64,
     /// Commands sent to another core.
     pub remote_commands: u64,
+    /// Published messages sent to another core, because it has subscribers.
+    pub remote_messages: u64,
     /// Turns of the loop.
     pub turns: u64,
     /// Time spent in them, in nanoseconds.
@@ -136,6 +138,14 @@ pub struct Stats {
     pub clients: u64,
     /// Clients that wait for keys or for `CLIENT PAUSE` to end.
     pub blocked_clients: u64,
+    /// Clients that listen to channels.
+    pub pubsub_clients: u64,
+    /// Channels that anybody listens to, on any core: all know the same.
+    pub pubsub_channels: u64,
+    /// Patterns, likewise.
+    pub pubsub_patterns: u64,
+    /// Shard channels, likewise.
+    pub pubsub_shard_channels: u64,
     /// Clients that wait for keys until some time.
     pub clients_in_timeout_table: u64,
     /// Keys that clients wait for.
@@ -220,6 +230,9 @@ impl Stats {
         }
         self.max_input_bytes = self.max_input_bytes.max(other.max_input_bytes);
         self.max_output_bytes = self.max_output_bytes.max(other.max_output_bytes);
+        self.pubsub_channels = self.pubsub_channels.max(other.pubsub_channels);
+        self.pubsub_patterns = self.pubsub_patterns.max(other.pubsub_patterns);
+        self.pubsub_shard_channels = self.pubsub_shard_channels.max(other.pubsub_shard_channels);
         self.longest_turn_ns = self.longest_turn_ns.max(other.longest_turn_ns);
         self.max_turn_commands = self.max_turn_commands.max(other.max_turn_commands);
         macro_rules! add { ($($field:ident),* $(,)?) => { $(self.$field += other.$field;)* } }
@@ -236,6 +249,7 @@ impl Stats {
             transactions,
             transactions_contended,
             remote_commands,
+            remote_messages,
             turns,
             busy_ns,
             upkeep_ns,
@@ -251,6 +265,7 @@ impl Stats {
             changes,
             clients,
             blocked_clients,
+            pubsub_clients,
             clients_in_timeout_table,
             blocking_keys,
             blocking_keys_on_nokey,

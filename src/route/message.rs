@@ -3,14 +3,16 @@
 //! Messages of one turn to the same core travel as one [`Batch`]. Arguments and replies of ordinary commands lie
 //! packed in the batch's byte arena, so that a command that crosses cores allocates nothing.
 //!
-//! Four conversations exist:
+//! Five conversations exist:
 //! 1. `Run` -> `Reply`: one command whose keys all belong to the receiver.
 //! 2. `Acquire` -> `Granted` | `Refused`, `Perform` -> `Performed`, `Release`: one participant's part of a transaction over
 //!    several shards (see [`crate::txn`]).
 //! 3. `Run` -> `Blocked`, `Offer` -> `Release`, `Withdraw`: a client that waits for keys (see `core::blocking`).
 //! 4. `Ask` -> `Answer`: a question to a core about its connections or counters, or an order to it.
+//! 5. `Publish`: a message for the subscribers of a core (see [`crate::pubsub`]).
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -18,6 +20,7 @@ use crate::command::lookup::CommandId;
 use crate::observe::stats::Stats;
 use crate::protocol::Error;
 use crate::protocol::resp::Resp;
+use crate::pubsub::Change;
 use crate::runtime::io::{ConnId, CoreId, Socket};
 use crate::shard::item::{Item, Kind};
 use crate::shard::{DbKey, KeyDigest, Wing};
@@ -374,6 +377,13 @@ pub enum Message {
         /// The command's arguments, secrets removed.
         args: Box<OwnedArgs>,
     },
+    /// A message for your subscribers.
+    Publish {
+        /// Whether the channel is a shard channel.
+        shard: bool,
+        /// The channel and the message.
+        args: PackedArgs,
+    },
     /// A line for this core's `MONITOR` clients.
     Monitor {
         /// The line without its leading `+`.
@@ -382,6 +392,17 @@ pub enum Message {
 }
 
 const _: () = assert!(size_of::<Message>() <= 72);
+
+/// Classes of clients, as `TYPE` of `CLIENT LIST` and `CLIENT KILL` names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientClass {
+    /// All others.
+    Normal,
+    /// Clients that listen to channels.
+    PubSub,
+    /// Links of replication: there are none.
+    Replication,
+}
 
 /// Which clients `CLIENT LIST` and `CLIENT KILL` mean. Empty matches all.
 #[derive(Debug, Clone, Default)]
@@ -392,8 +413,8 @@ pub struct ClientFilter {
     pub address: Option<Vec<u8>>,
     /// Own address.
     pub local_address: Option<Vec<u8>>,
-    /// Whether normal clients (as against pub/sub ones and replicas) are meant; `None` means all types.
-    pub normal: Option<bool>,
+    /// Only clients of this class.
+    pub class: Option<ClientClass>,
     /// At least this old, in seconds.
     pub min_age_s: Option<i64>,
     /// Not this client.
@@ -452,6 +473,8 @@ pub enum Query {
         /// The keys.
         keys: OwnedArgs,
     },
+    /// Clients of the asking core have begun or ended subscriptions.
+    Subscriptions(Arc<Vec<Change>>),
     /// So many clients of the asking core monitor commands now.
     Monitors(usize),
 }

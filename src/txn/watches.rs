@@ -127,6 +127,7 @@ mod tests {
         fn set(&mut self, key: &str, policy: ExpiryPolicy) {
             let key = self.shard.key(key.as_bytes());
             self.shard.set_string(0, &key, Str::Int(1), policy);
+            self.shard.modified.note(0, key.bytes);
             self.tell();
         }
 
