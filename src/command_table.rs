@@ -12,6 +12,7 @@ mod hash;
 mod hyperloglog;
 mod list;
 mod pubsub;
+mod scripting;
 mod server;
 mod set;
 mod sorted_set;
@@ -34,6 +35,19 @@ pub enum Run {
     Session(admin::Handler),
     /// The core itself: it runs the commands that `MULTI` has queued.
     Exec,
+    /// The core itself: it runs a script.
+    Script(ScriptKind),
+}
+
+/// How a command names the script that it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScriptKind {
+    /// By its text.
+    Text,
+    /// By its SHA-1.
+    Sha,
+    /// It is a function, named by its library.
+    Function,
 }
 
 /// One row: a command, what runs it, and its subcommands.
@@ -74,6 +88,12 @@ impl Entry {
         self
     }
 
+    /// It runs a script.
+    pub const fn script(mut self, kind: ScriptKind) -> Entry {
+        self.run = Run::Script(kind);
+        self
+    }
+
     /// Makes it a container.
     pub const fn subcommands(mut self, subcommands: &'static [Entry]) -> Entry {
         self.subcommands = subcommands;
@@ -101,6 +121,7 @@ pub static FAMILIES: &[&[Entry]] = &[
     transactions::ROWS,
     generic::ROWS,
     pubsub::ROWS,
+    scripting::ROWS,
     connection::ROWS,
     server::ROWS,
 ];
@@ -135,6 +156,8 @@ mod words {
     pub(super) const PROTECTED: Flags = Flags::PROTECTED;
     pub(super) const TOUCHES_ARBITRARY_KEYS: Flags = Flags::TOUCHES_ARBITRARY_KEYS;
     pub(super) const SYSTEM: Flags = Flags::SYSTEM;
+    pub(super) const SKIP_MONITOR: Flags = Flags::SKIP_MONITOR;
+    pub(super) const NO_MANDATORY_KEYS: Flags = Flags::NO_MANDATORY_KEYS;
     pub(super) const UNQUEUED: Flags = Flags::UNQUEUED;
     pub(super) const SKIP_SLOWLOG: Flags = Flags::SKIP_SLOWLOG;
 

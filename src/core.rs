@@ -121,6 +121,7 @@ impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
             let spare = self.state.on_batch(from, batch);
             self.spare_batches.push(spare);
         }
+        self.state.run_slices();
         self.state.serve_pending();
         self.state.run_own_messages();
         self.state.resume_clients();
@@ -134,6 +135,7 @@ impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
             || !self.state.runnable.is_empty()
             || !self.state.next_turn.is_empty()
             || self.state.blocking.has_pending()
+            || self.state.has_slices()
             || self.mailbox.has_mail()
             || self.has_unsent()
     }

@@ -11,6 +11,7 @@ use crate::observe::slowlog::SlowLog;
 use crate::route::ShardMap;
 use crate::runtime::alloc;
 use crate::runtime::io::CoreId;
+use crate::script::Scripts;
 
 /// Locks what is shared. A panic ends the process, so a poisoned lock is not seen outside of tests.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -87,6 +88,19 @@ pub struct Shared {
     pub replication_id: Mutex<String>,
     /// The program's path.
     pub executable: String,
+    /// Scripts and functions that can be called.
+    pub scripts: Arc<Scripts>,
+    /// Scripts, and functions, that have run for `busy-reply-threshold` on all cores.
+    slow_scripts: [AtomicU32; 2],
+}
+
+/// What has run for `busy-reply-threshold`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlowScript {
+    /// A script.
+    Script,
+    /// A function.
+    Function,
 }
 
 impl Shared {
@@ -111,6 +125,28 @@ impl Shared {
             peak_bytes: AtomicUsize::new(0),
             replication_id,
             executable,
+            scripts: Arc::default(),
+            slow_scripts: Default::default(),
+        }
+    }
+
+    /// A script or function has run for long, or does so no more.
+    pub fn note_slow_script(&self, is_function: bool, runs: bool) {
+        let count = &self.slow_scripts[usize::from(is_function)];
+        match runs {
+            true => count.fetch_add(1, Ordering::Relaxed),
+            false => count.fetch_sub(1, Ordering::Relaxed),
+        };
+    }
+
+    /// What has run for long, if anything has.
+    pub fn slow_script(&self) -> Option<SlowScript> {
+        let runs = |count: &AtomicU32| count.load(Ordering::Relaxed) > 0;
+        let [script, function] = &self.slow_scripts;
+        match () {
+            () if runs(script) => Some(SlowScript::Script),
+            () if runs(function) => Some(SlowScript::Function),
+            () => None,
         }
     }
 

@@ -39,11 +39,12 @@ pub fn announce(core: &mut CoreState) {
     }
 }
 
-/// The line about a command, without its leading `+`.
-pub fn line(now_us: i64, client: &Client, command: &Command, args: &[&[u8]]) -> Vec<u8> {
+/// The line about a command of a client, or of a script that it runs, without its leading `+`.
+pub fn line(now_us: i64, client: &Client, command: &Command, args: &[&[u8]], by_script: bool) -> Vec<u8> {
     let db = client.session.db;
     let (seconds, micros) = (now_us / 1_000_000, now_us % 1_000_000);
     let mut line = match client.local.strip_suffix(":0") {
+        _ if by_script => format!("{seconds}.{micros:06} [{db} lua]"),
         Some(path) if client.is_unix => format!("{seconds}.{micros:06} [{db} unix:{path}]"),
         _ => format!("{seconds}.{micros:06} [{db} {}]", client.peer),
     }

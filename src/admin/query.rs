@@ -27,6 +27,8 @@ pub fn answer(core: &mut CoreState, from: CoreId, query: Query) -> Answer {
             Answer::Done
         }
         Query::Stats => Answer::Stats(Box::new(core.stats_now())),
+        Query::KillScripts { functions } => Answer::Killed(core.kill_scripts(functions)),
+        Query::RunningScript => Answer::Running(core.running_script().map(Box::new)),
         Query::ResetStats => {
             core.stats.reset();
             core.rates = Default::default();

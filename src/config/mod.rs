@@ -138,6 +138,8 @@ fields! {
     pub slowlog_log_slower_than_us: i64,
     /// Length of the slow log.
     pub slowlog_max_len: u64,
+    /// Milliseconds after which a script makes the server answer `BUSY`.
+    pub busy_reply_threshold_ms: i64,
     /// Threshold of the latency monitor, 0 for off.
     pub latency_monitor_threshold_ms: u64,
     /// Whether latencies per command are kept.

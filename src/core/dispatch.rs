@@ -21,7 +21,7 @@ use crate::protocol::resp::{Limits, ManyArgs, Parsed, Parser, Reply, whole_array
 use crate::route::message::{Access, Args, Call, Message, OwnedArgs, ReplyTo};
 use crate::runtime::io::{ConnId, CoreId};
 use crate::shard::{Cursor, Key, KeyDigest};
-use crate::shared::lock;
+use crate::shared::{SlowScript, lock};
 
 /// Unparsed input of a client that cannot run at the moment, beyond which it is not read from, in bytes.
 const INPUT_PAUSE_BYTES: usize = 1 << 20;
@@ -382,6 +382,11 @@ impl CoreState {
         if self.pause.is_some() && self.must_pause(conn, command) {
             return Next::Again;
         }
+        if let Some(slow) = self.slow_script
+            && !command.flags.contains(Flags::ALLOW_BUSY)
+        {
+            return self.reject(conn, Some(command), &busy_with(slow));
+        }
         let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
         if client.session.reply_mode != ReplyMode::On && client.row.gaps() > 0 {
             return wait_for_replies(client);
@@ -393,11 +398,12 @@ impl CoreState {
             Run::Keys(handler) => self.run_keys(conn, command, handler, args, key),
             Run::Session(handler) => self.run_session(conn, command, handler, args),
             Run::Exec => self.run_exec(conn, command, args),
+            Run::Script(kind) => self.run_script(conn, command, kind, args),
             Run::Subcommands => self.reject(conn, Some(command), &Error::Syntax),
         };
         // Only now: a request that has to wait comes here again.
         if self.monitored && next == Next::Taken {
-            self.feed_monitors(conn, command, args);
+            self.feed_monitors(conn, command, args, false);
         }
         next
     }
@@ -827,12 +833,12 @@ impl CoreState {
 
     /// Sends a line about a command to every core that has `MONITOR` clients.
     #[cold]
-    pub(super) fn feed_monitors(&mut self, conn: ConnId, command: &Command, args: &[&[u8]]) {
+    pub(super) fn feed_monitors(&mut self, conn: ConnId, command: &Command, args: &[&[u8]], by_script: bool) {
         if command.flags.intersects(Flags::SKIP_MONITOR | Flags::ADMIN) {
             return;
         }
         let Some(client) = self.clients.get(conn) else { return };
-        let line = admin::monitor::line(self.now_us, client, command, args);
+        let line = admin::monitor::line(self.now_us, client, command, args, by_script);
         for core in self.map.all() {
             if self.monitors[core.index()] > 0 {
                 self.send(core, Message::Monitor { line: line.clone() });
@@ -871,6 +877,18 @@ fn only_listening(command: &Command) -> Error {
     Error::from(format!(
         "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
     ))
+}
+
+/// The answer while a script takes long.
+fn busy_with(script: SlowScript) -> Error {
+    Error::text(match script {
+        SlowScript::Script => {
+            "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+        }
+        SlowScript::Function => {
+            "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."
+        }
+    })
 }
 
 /// The first words of HTTP requests that a browser can be made to send.

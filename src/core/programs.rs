@@ -1,32 +1,38 @@
-//! Programs: several commands that run as one, strictly serializable (`MULTI` ... `EXEC`).
+//! Programs: several commands that run as one, strictly serializable: `MULTI` ... `EXEC`, scripts and functions.
 //!
 //! A program runs on the core of its client, so that commands about the session can be a part of it. Its keys are
 //! - all on this shard: it runs at once, without a message or a lock, or stands in line if somebody has reserved a key;
 //! - on several shards: a transaction borrows their entries, and it runs on the workbench;
 //! - not known before (`KEYS`, `SCAN`, `SORT ... BY`): a transaction borrows the databases of all shards.
 //!
-//! Nearly always it then runs to its end within one turn. A command that has to ask all cores (`CLIENT LIST`) *suspends* it:
-//! what it uses stays reserved until the answers are there.
+//! Nearly always it then runs to its end within one turn. A command that has to ask all cores (`CLIENT LIST`), or a script
+//! that computes for long, *suspends* it: what it uses stays reserved until it goes on.
 //!
-//! Invariant: a program in `programs` waits for a grant or for answers, and its client for it ([`Waiting::Txn`]).
+//! Invariant: a program in `programs` waits for a grant, for answers or for its next slice of time, and its client for it
+//! ([`Waiting::Txn`]). While any script is suspended, no key expires actively; a program keeps the time at which it began.
+
+mod scripts;
 
 use std::collections::BTreeMap;
 
+pub(super) use self::scripts::Scripting;
+use self::scripts::{Driven, Script};
 use crate::admin::{Cx, Flow};
 use crate::command::lookup::Command;
 use crate::command::spec::Spread;
 use crate::command_table::Run;
 use crate::core::dispatch::{Keys, Next, Whose, wait_for_replies};
 use crate::core::state::{CoreState, Waiter};
-use crate::core::transactions::Lent;
+use crate::core::transactions::{Lent, error_in};
 use crate::execute::{Exec, Handler, sort};
 use crate::net::client::{ReplyMode, Waiting};
 use crate::net::multi::Multi;
 use crate::protocol::Error;
-use crate::protocol::resp::Reply;
-use crate::route::message::{Access, Args, Call, OwnedArgs, ReplyTo, TxnId};
+use crate::protocol::resp::{Reply, Resp};
+use crate::route::message::{Access, Args, Call, Killed, OwnedArgs, ReplyTo, RunningScript, TxnId};
 use crate::runtime::io::{ConnId, CoreId};
-use crate::shard::{Key, Slot};
+use crate::script::Refusal;
+use crate::shard::{Key, Shard};
 use crate::txn::coordinator::{Participant, Txn, Work};
 use crate::txn::locks::TicketId;
 
@@ -49,19 +55,42 @@ enum Hold {
 #[derive(Debug)]
 pub struct Program {
     to: ReplyTo,
-    /// `EXEC`, with the session's choices as they are now.
+    /// The session's choices as they are now.
     call: Call,
+    /// What `MULTI` has queued, or the one command that runs a script.
     commands: Box<Multi>,
+    /// Whether it is the former.
+    is_exec: bool,
     /// The number of the next command.
     next: usize,
+    /// The script that the command before that runs.
+    script: Option<Box<Script>>,
     /// The replies so far.
     out: Vec<u8>,
-    /// Where the reply of the present command begins.
-    part: usize,
     started_ticks: u64,
+    /// The time by which keys expire for it, Unix milliseconds.
+    now_ms: i64,
     /// What it uses of this shard, if it uses no other.
     access: Access,
     hold: Hold,
+}
+
+impl Program {
+    fn new(to: ReplyTo, call: Call, commands: Box<Multi>, is_exec: bool, started_ticks: u64) -> Program {
+        Program {
+            to,
+            call,
+            commands,
+            is_exec,
+            next: 0,
+            script: None,
+            out: Vec::new(),
+            started_ticks,
+            now_ms: 0,
+            access: Access::Shard,
+            hold: Hold::Nothing,
+        }
+    }
 }
 
 /// What came of running a program.
@@ -69,6 +98,10 @@ enum Progress {
     Done,
     /// It waits for answers.
     Asks,
+    /// It goes on in the next turn.
+    Slice,
+    /// It needs keys that it has not reserved: it begins again with all of them.
+    Beyond,
 }
 
 /// The keys that commands use.
@@ -76,6 +109,14 @@ struct Reach<'a> {
     keys: Vec<Key<'a>>,
     /// Any key may be used.
     everything: bool,
+}
+
+/// What a program reserves before it runs.
+struct Plan {
+    /// On this shard, if that is enough.
+    access: Access,
+    /// If it is not.
+    elsewhere: Option<(Work, Vec<Participant>)>,
 }
 
 impl CoreState {
@@ -97,52 +138,13 @@ impl CoreState {
         let watched = std::mem::take(&mut client.session.watched);
         let mut reach = self.reach_of(&commands);
         reach.keys.extend(watched.iter().map(|(_, name)| self.shard.key(name)));
-        let is_here = |key: &Key<'_>| self.map.owner(key.slot) == self.core;
-        let here = self.map.shards() == 1 || !reach.everything && reach.keys.iter().all(is_here);
-        let access = match reach.everything {
-            true => Access::Shard,
-            false => Access::Keys(reach.keys.iter().map(|key| key.hash).collect()),
-        };
-        let number = self.next_number();
-        let started_ticks = self.last_ticks;
-        let participants = (!here).then(|| self.participants_of(&reach));
-        drop(reach);
-        let mut program = Program {
-            to,
-            call,
-            commands,
-            next: 0,
-            out: Vec::new(),
-            part: 0,
-            started_ticks,
-            access,
-            hold: Hold::Nothing,
-        };
+        let plan = self.plan(&reach);
         if let Some(client) = self.clients.get_mut(conn) {
             // Until it has run; what changes before counts.
             client.session.watched = watched;
         }
-        if let Some((work, participants)) = participants {
-            let id = TxnId { coordinator: self.core, number: self.next_number() };
-            let mut txn =
-                Txn::new(id, to, call, OwnedArgs::new(args), work, false, started_ticks, participants);
-            txn.program = Some(number);
-            txn.watcher = Some(to.client);
-            self.stats.transactions += 1;
-            self.suspend(number, program);
-            self.launch(txn);
-        } else if self.locks.admits(&program.access, false) {
-            if self.is_unchanged(self.watcher(to.client)) {
-                self.begin(&mut program);
-                self.go_on(number, program);
-            } else {
-                self.abandon(program);
-            }
-        } else {
-            let access = program.access.clone();
-            self.suspend(number, program);
-            self.wait_in_line(access, false, Waiter::Program(number));
-        }
+        let program = Program::new(to, call, commands, true, self.last_ticks);
+        self.launch_program(program, plan);
         Next::Taken
     }
 
@@ -185,9 +187,17 @@ impl CoreState {
         reach
     }
 
-    fn participants_of(&self, reach: &Reach<'_>) -> (Work, Vec<Participant>) {
+    fn plan(&self, reach: &Reach<'_>) -> Plan {
+        let access = match reach.everything {
+            true => Access::Shard,
+            false => Access::Keys(reach.keys.iter().map(|key| key.hash).collect()),
+        };
+        let is_here = |key: &Key<'_>| self.map.owner(key.slot) == self.core;
+        if self.map.shards() == 1 || !reach.everything && reach.keys.iter().all(is_here) {
+            return Plan { access, elsewhere: None };
+        }
         if reach.everything {
-            return (Work::Whole, self.whole_shards());
+            return Plan { access, elsewhere: Some((Work::Whole, self.whole_shards())) };
         }
         let mut owners = BTreeMap::<CoreId, Vec<&Key<'_>>>::new();
         for key in &reach.keys {
@@ -198,7 +208,33 @@ impl CoreState {
             let access = Access::Keys(keys.iter().map(|key| key.hash).collect());
             Participant::new(shard, access, OwnedArgs::new(&names), Vec::new())
         };
-        (Work::Borrow, owners.into_iter().map(participant).collect())
+        Plan { access, elsewhere: Some((Work::Borrow, owners.into_iter().map(participant).collect())) }
+    }
+
+    /// Runs a program, or reserves first what it uses.
+    fn launch_program(&mut self, mut program: Program, plan: Plan) {
+        let number = self.next_number();
+        program.access = plan.access;
+        let Some((work, participants)) = plan.elsewhere else {
+            if !self.locks.admits(&program.access, false) {
+                let access = program.access.clone();
+                self.suspend(number, program);
+                return self.wait_in_line(access, false, Waiter::Program(number));
+            }
+            if !self.is_unchanged(self.watcher(program.to.client)) {
+                return self.abandon(program);
+            }
+            self.begin(&mut program);
+            return self.go_on(number, program);
+        };
+        let id = TxnId { coordinator: self.core, number: self.next_number() };
+        let (to, call, started) = (program.to, program.call, program.started_ticks);
+        let mut txn = Txn::new(id, to, call, OwnedArgs::default(), work, false, started, participants);
+        txn.program = Some(number);
+        txn.watcher = program.is_exec.then_some(to.client);
+        self.stats.transactions += 1;
+        self.suspend(number, program);
+        self.launch(txn);
     }
 
     /// Keeps a program until it can go on; its client waits.
@@ -217,14 +253,19 @@ impl CoreState {
             return true;
         }
         self.begin(&mut program);
+        program.hold = Hold::Ticket(ticket);
         match self.run_program(number, &mut program) {
             Progress::Done => {
                 self.finish(program);
                 !self.pass_on_ticket(ticket)
             }
-            Progress::Asks => {
-                program.hold = Hold::Ticket(ticket);
-                self.suspend(number, program);
+            Progress::Beyond => {
+                program.hold = Hold::Nothing;
+                self.begin_anew(program);
+                true
+            }
+            progress => {
+                self.postpone(number, program, &progress);
                 false
             }
         }
@@ -248,12 +289,15 @@ impl CoreState {
 
     /// Whether a program runs: nothing is done for somebody who is gone.
     fn may_begin(&mut self, program: &Program, unchanged: bool) -> bool {
-        unchanged && self.clients.get_same(program.to.conn, program.to.client).is_some()
+        (unchanged || !program.is_exec) && self.clients.get_same(program.to.conn, program.to.client).is_some()
     }
 
     fn begin(&mut self, program: &mut Program) {
         program.out = self.spare_buffer();
-        Reply::new(&mut program.out, program.call.resp).array(program.commands.len());
+        program.now_ms = self.now_ms();
+        if program.is_exec {
+            Reply::new(&mut program.out, program.call.resp).array(program.commands.len());
+        }
     }
 
     /// A key that was watched has changed: nothing runs.
@@ -262,27 +306,55 @@ impl CoreState {
         self.finish(program);
     }
 
+    /// A script needs more keys than it has declared: it begins again and borrows the databases of all shards.
+    fn begin_anew(&mut self, mut program: Program) {
+        program.next = 0;
+        self.recycle_buffer(std::mem::take(&mut program.out));
+        let plan = self.plan(&Reach { keys: Vec::new(), everything: true });
+        self.launch_program(program, plan);
+    }
+
+    /// Keeps a program that is not done, and what it uses.
+    fn postpone(&mut self, number: u64, mut program: Program, progress: &Progress) {
+        if let Hold::Nothing = program.hold {
+            // Nobody has come in between since it was found to be free.
+            program.hold = Hold::Ticket(self.reserve(program.access.clone()));
+        }
+        if let Progress::Slice = progress {
+            self.scripting.sliced.push(number);
+        }
+        self.suspend(number, program);
+    }
+
+    /// Gives scripts that were suspended another slice of time each.
+    pub fn run_slices(&mut self) {
+        for number in std::mem::take(&mut self.scripting.sliced) {
+            if let Some(program) = self.programs.remove(&number) {
+                self.go_on(number, program);
+            }
+        }
+    }
+
+    /// Whether a script waits for the next turn.
+    pub fn has_slices(&self) -> bool {
+        !self.scripting.sliced.is_empty()
+    }
+
+    /// Whether a script is under way that has been suspended.
+    pub(super) fn has_suspended_scripts(&self) -> bool {
+        self.programs.values().any(|program| program.script.is_some())
+    }
+
     /// Runs a program from where it stands, and ends its hold on what it has used when it is done.
     fn go_on(&mut self, number: u64, mut program: Program) {
-        if let Progress::Asks = self.run_program(number, &mut program) {
-            if let Hold::Nothing = program.hold {
-                // Nobody has come in between since it was found to be free.
-                program.hold = Hold::Ticket(self.reserve(program.access.clone()));
-            }
-            return self.suspend(number, program);
-        }
-        match std::mem::replace(&mut program.hold, Hold::Nothing) {
-            Hold::Nothing => {
-                self.finish(program);
-                self.serve();
-            }
-            Hold::Ticket(ticket) => {
-                self.finish(program);
-                if !self.pass_on_ticket(ticket) {
-                    self.release_ticket(ticket);
-                }
-                self.serve_pending();
-            }
+        let progress = self.run_program(number, &mut program);
+        let beyond = match progress {
+            Progress::Done => false,
+            Progress::Beyond => true,
+            _ => return self.postpone(number, program, &progress),
+        };
+        let mut hold = std::mem::replace(&mut program.hold, Hold::Nothing);
+        let txn = match std::mem::replace(&mut hold, Hold::Nothing) {
             Hold::Txn(txn) => {
                 let (lent, changed) = match txn.work {
                     Work::Whole => {
@@ -294,118 +366,221 @@ impl CoreState {
                         (loan.into(), changed)
                     }
                 };
-                self.finish(program);
-                self.give_back(*txn, lent, changed, |_| None);
+                Some((txn, lent, changed))
             }
+            other => {
+                hold = other;
+                None
+            }
+        };
+        let again = match beyond {
+            true => Some(program),
+            false => {
+                self.finish(program);
+                None
+            }
+        };
+        match (txn, hold) {
+            (Some((txn, lent, changed)), _) => self.give_back(*txn, lent, changed, |_| None),
+            (None, Hold::Ticket(ticket)) => {
+                if !self.pass_on_ticket(ticket) {
+                    self.release_ticket(ticket);
+                }
+                self.serve_pending();
+            }
+            (None, _) => self.serve(),
+        }
+        if let Some(program) = again {
+            self.begin_anew(program);
         }
     }
 
-    /// Runs a program's commands until the end, or until one has to ask.
+    /// Where a program's keys are: on this shard or on the workbench.
+    fn place_of(&mut self, program: &Program) -> &mut Shard {
+        match &program.hold {
+            Hold::Txn(txn) if txn.work == Work::Borrow => &mut self.workbench,
+            _ => &mut self.shard,
+        }
+    }
+
+    /// Runs a program's commands until the end, or until it has to stop.
     fn run_program(&mut self, number: u64, program: &mut Program) -> Progress {
         let commands = std::mem::take(&mut program.commands);
+        let now_ms = self.set_time(program.now_ms);
         self.pushes_to_self.conn = Some(program.to.conn);
-        let mut progress = Progress::Done;
-        while let Some((id, args)) = commands.get(program.next) {
+        let progress = loop {
+            if let Some(script) = program.script.take()
+                && let Some(progress) = self.run_on(number, program, &commands, script)
+            {
+                break progress;
+            }
+            let Some((id, args)) = commands.get(program.next) else { break Progress::Done };
             program.next += 1;
             let command = self.lookup.get(id);
             if let Some(client) = self.clients.get_same(program.to.conn, program.to.client) {
                 program.call = CoreState::call_of(client, command);
             }
-            if self.monitored {
-                self.feed_monitors(program.to.conn, command, &args);
+            if self.monitored && program.is_exec {
+                self.feed_monitors(program.to.conn, command, &args, false);
             }
-            let result = match command.entry.run {
-                Run::Keys(handler) => self.run_part(program, handler, &args),
-                Run::Session(handler) => {
-                    match self.run_session_part(number, program, command, handler, &args) {
-                        Ok(true) => {
-                            progress = Progress::Asks;
-                            break;
-                        }
-                        result => result.map(|_| ()),
-                    }
-                }
-                Run::Subcommands | Run::Exec => unreachable!("it is never queued"),
-            };
-            let whose = Whose { core: self.core, to: program.to };
-            self.account(command, &args, whose, result.as_ref().err());
-        }
+            match self.run_command(number, program, command, &args) {
+                Ok(None) => {}
+                Ok(Some(progress)) => break progress,
+                Err(error) => Reply::new(&mut program.out, program.call.resp).error(&error),
+            }
+        };
         program.commands = commands;
         self.pushes_to_self.conn = None;
+        self.set_time(now_ms);
         progress
     }
 
-    /// Runs a command on keys, here or on the workbench.
-    fn run_part(&mut self, program: &mut Program, handler: Handler, args: &[&[u8]]) -> Result<(), Error> {
-        let shard = match &program.hold {
-            Hold::Txn(txn) if txn.work == Work::Borrow => &mut self.workbench,
-            _ => &mut self.shard,
+    /// Sets the time by which keys expire. Returns what it was.
+    fn set_time(&mut self, now_ms: i64) -> i64 {
+        self.workbench.now_ms = now_ms;
+        std::mem::replace(&mut self.shard.now_ms, now_ms)
+    }
+
+    /// Runs a script until it ends; otherwise returns what it does.
+    fn run_on(
+        &mut self,
+        number: u64,
+        program: &mut Program,
+        commands: &Multi,
+        mut script: Box<Script>,
+    ) -> Option<Progress> {
+        let progress = match self.drive(number, program, &mut script) {
+            Driven::Done => {
+                self.restore_db(program, &script);
+                self.end_script(*script);
+                if let Some((id, args)) = commands.get(program.next - 1).filter(|_| program.is_exec) {
+                    let whose = Whose { core: self.core, to: program.to };
+                    self.account(self.lookup.get(id), &args, whose, None);
+                }
+                return None;
+            }
+            Driven::Beyond => {
+                self.restore_db(program, &script);
+                self.undo_script(program, *script);
+                return Some(Progress::Beyond);
+            }
+            Driven::Asks => Progress::Asks,
+            Driven::Slice => Progress::Slice,
         };
+        program.script = Some(script);
+        Some(progress)
+    }
+
+    /// A script may select a database for itself alone.
+    fn restore_db(&mut self, program: &Program, script: &Script) {
+        if let Some(client) = self.clients.get_same(program.to.conn, program.to.client) {
+            client.session.db = script.db();
+        }
+    }
+
+    /// Runs one command of a program, its reply behind those before it, or begins the script that it runs.
+    fn run_command(
+        &mut self,
+        number: u64,
+        program: &mut Program,
+        command: &'static Command,
+        args: &[&[u8]],
+    ) -> Result<Option<Progress>, Error> {
+        let mut part = self.spare_buffer();
         let call = program.call;
-        shard.touch = !call.no_touch;
-        let mut exec =
-            Exec::new(args, shard, usize::from(call.db), Reply::new(&mut program.out, call.resp), None);
+        let result = match command.entry.run {
+            Run::Keys(handler) => self.run_part(program, handler, args, call.db, call.resp, &mut part),
+            Run::Session(handler) => {
+                match self.run_session_part(program, command, handler, args, &mut part) {
+                    Ok(Flow::Done) => Ok(()),
+                    Ok(Flow::Ask(query, then)) => {
+                        self.ask(program.to.conn, Some(number), args, &query, part, then);
+                        return Ok(Some(Progress::Asks));
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            Run::Script(kind) => match self.begin_script(program, command, kind, args) {
+                Ok(script) => {
+                    program.script = Some(script);
+                    return Ok(None);
+                }
+                Err(Refusal::Busy) => {
+                    program.next -= 1;
+                    return Ok(Some(Progress::Slice));
+                }
+                Err(Refusal::Error(error)) => Err(error),
+            },
+            Run::Subcommands | Run::Exec => unreachable!("it is never queued"),
+        };
+        if result.is_ok() {
+            program.out.extend_from_slice(&part);
+        }
+        self.recycle_buffer(part);
+        let whose = Whose { core: self.core, to: program.to };
+        self.account(command, args, whose, result.as_ref().err());
+        result.map(|()| None)
+    }
+
+    /// Runs a command on keys, its reply into `out`.
+    fn run_part(
+        &mut self,
+        program: &Program,
+        handler: Handler,
+        args: &[&[u8]],
+        db: u16,
+        resp: Resp,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let touch = !program.call.no_touch;
+        let shard = self.place_of(program);
+        shard.touch = touch;
+        let mut exec = Exec::new(args, shard, usize::from(db), Reply::new(out, resp), None);
         let result = exec.run_at_once(handler);
         self.stats.changes += exec.changes;
         result
     }
 
-    /// Runs a command about the session or the server. Returns whether it waits for answers.
+    /// Runs a command about the session or the server.
     fn run_session_part(
         &mut self,
-        number: u64,
-        program: &mut Program,
+        program: &Program,
         command: &'static Command,
         handler: crate::admin::Handler,
         args: &[&[u8]],
-    ) -> Result<bool, Error> {
+        out: &mut Vec<u8>,
+    ) -> Result<Flow, Error> {
         let ReplyTo { conn, client, .. } = program.to;
-        program.part = program.out.len();
-        let result = match self.clients.get_same(conn, client) {
-            Some(_) => {
-                let reply = Reply::new(&mut program.out, program.call.resp);
-                handler(&mut Cx { core: self, conn, command, args, reply })
-            }
-            None => Err(CLIENT_GONE),
-        };
-        match result {
-            Ok(Flow::Done) => Ok(false),
-            Ok(Flow::Ask(query, then)) => {
-                self.ask(conn, Some(number), args, &query, Vec::new(), then);
-                Ok(true)
-            }
-            Err(error) => {
-                program.out.truncate(program.part);
-                Reply::new(&mut program.out, program.call.resp).error(&error);
-                Err(error)
-            }
-        }
+        self.clients.get_same(conn, client).ok_or(CLIENT_GONE)?;
+        handler(&mut Cx { core: self, conn, command, args, reply: Reply::new(out, program.call.resp) })
     }
 
-    /// The answers that a command of a program waits for are there; `answered` writes its reply.
+    /// The answers that a command of a program waits for are there; `answered` completes its reply.
     pub(super) fn on_program_answered(
         &mut self,
         number: u64,
         command: &'static Command,
         args: &[&[u8]],
+        mut part: Vec<u8>,
         answered: impl FnOnce(&mut Cx<'_>) -> Result<(), Error>,
     ) {
         let Some(mut program) = self.programs.remove(&number) else { return };
         let ReplyTo { conn, client, .. } = program.to;
-        let mut out = std::mem::take(&mut program.out);
+        let resp = program.script.as_ref().map_or(program.call.resp, |script| script.resp());
         let result = match self.clients.get_same(conn, client) {
-            Some(client) => {
-                let resp = client.session.resp;
-                let reply = Reply::new(&mut out, resp);
-                answered(&mut Cx { core: self, conn, command, args, reply })
+            Some(_) => {
+                answered(&mut Cx { core: self, conn, command, args, reply: Reply::new(&mut part, resp) })
             }
             None => Err(CLIENT_GONE),
         };
         if let Err(error) = &result {
-            out.truncate(program.part);
-            Reply::new(&mut out, program.call.resp).error(error);
+            part.clear();
+            Reply::new(&mut part, resp).error(error);
         }
-        program.out = out;
+        match &mut program.script {
+            Some(script) => script.answer(part),
+            None => program.out.extend_from_slice(&part),
+        }
         let whose = Whose { core: self.core, to: program.to };
         self.account(command, args, whose, result.as_ref().err());
         self.go_on(number, program);
@@ -413,11 +588,19 @@ impl CoreState {
 
     /// Hands the reply to the client and lets it go on.
     fn finish(&mut self, program: Program) {
-        let Program { to, out, started_ticks, mut commands, .. } = program;
-        let exec = self.lookup.find(&[b"exec"]).map_or(program.call.command, |command| command.id);
-        let exec = self.lookup.get(exec);
-        self.account_since(started_ticks, exec, &[b"exec"], Whose { core: self.core, to }, None);
-        self.unwatch(to.conn);
+        let Program { to, out, started_ticks, mut commands, is_exec, .. } = program;
+        let whose = Whose { core: self.core, to };
+        match commands.get(0).filter(|_| !is_exec) {
+            Some((id, args)) => {
+                let error = error_in(&out);
+                self.account_since(started_ticks, self.lookup.get(id), &args, whose, error.as_ref());
+            }
+            None => {
+                let exec = self.lookup.find(&[b"exec"]).expect("it is in the table");
+                self.account_since(started_ticks, exec, &[b"exec"], whose, None);
+                self.unwatch(to.conn);
+            }
+        }
         if let Some(client) = self.clients.get_same(to.conn, to.client) {
             if client.session.reply_mode == ReplyMode::On {
                 client.row.write(|row| row.extend_from_slice(&out));
@@ -435,8 +618,20 @@ impl CoreState {
         self.recycle_buffer(out);
     }
 
-    /// The slot's owner, for keys that a client watches.
-    pub(super) fn owner_of(&self, name: &[u8]) -> CoreId {
-        self.map.owner(Slot::of(name))
+    /// `SCRIPT KILL` and `FUNCTION KILL`, on this core.
+    pub fn kill_scripts(&mut self, is_function: bool) -> Killed {
+        let scripts = self.programs.values_mut().filter_map(|program| program.script.as_mut());
+        scripts.map(|script| script.kill(is_function)).max().unwrap_or(Killed::Nothing)
+    }
+
+    /// The longest running script of this core that has been suspended: its name, its command's arguments, and since when
+    /// it runs, Unix microseconds.
+    pub fn running_script(&self) -> Option<RunningScript> {
+        let running = |program: &Program| {
+            let (name, is_function, started_us) = program.script.as_ref()?.running();
+            let (_, args) = program.commands.get(program.next - 1)?;
+            Some(RunningScript { name: name.to_vec(), is_function, started_us, args: OwnedArgs::new(&args) })
+        };
+        self.programs.values().filter_map(running).min_by_key(|script| script.started_us)
     }
 }

@@ -321,7 +321,8 @@ impl CoreState {
         let command = self.lookup.find(&args).expect("it was found when the question was asked");
         let answers = asking.answers.into_iter().flatten().collect();
         if let Some(program) = asking.program {
-            return self.on_program_answered(program, command, &args, |cx| (asking.then)(cx, answers));
+            let then = |cx: &mut admin::Cx<'_>| (asking.then)(cx, answers);
+            return self.on_program_answered(program, command, &args, asking.reply, then);
         }
         let Some(client) = self.clients.get_same(asking.conn, asking.client) else { return };
         client.waiting = Waiting::No;

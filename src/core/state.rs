@@ -4,6 +4,7 @@
 //! in the outboxes and [`Order`]s, which [`crate::core::Core`] carries out at the end of the turn.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use ahash::AHashMap;
@@ -14,7 +15,7 @@ use crate::command::lookup::{self, Lookup};
 use crate::command::spec::Flags;
 use crate::config::Config;
 use crate::core::blocking::Blocking;
-use crate::core::programs::Program;
+use crate::core::programs::{Program, Scripting};
 use crate::core::upkeep::Schedule;
 use crate::net::client::{Client, Waiting};
 use crate::net::clients::Clients;
@@ -27,8 +28,9 @@ use crate::route::ShardMap;
 use crate::route::message::{Acquire, Answer, Batch, Call, Message, OwnedArgs, Query, ReplyTo, TxnId};
 use crate::runtime::cpu;
 use crate::runtime::io::{Clock, ConnId, CoreId, Socket};
+use crate::script::{Engine, Logger};
 use crate::shard::{Hasher, Lfu, Settings, Shard};
-use crate::shared::Shared;
+use crate::shared::{Shared, SlowScript};
 use crate::txn::coordinator::Txn;
 use crate::txn::locks::{Locks, TicketId};
 use crate::txn::watches::Watches;
@@ -191,6 +193,12 @@ pub struct CoreState {
     pub blocking: Blocking,
     /// Programs of this core that are under way, by number.
     pub programs: AHashMap<u64, Program>,
+    /// Scripts and functions.
+    pub engine: Engine,
+    /// What is known of those that run.
+    pub scripting: Scripting,
+    /// What everybody is told to be busy with.
+    pub slow_script: Option<SlowScript>,
     /// Clients that watch keys of this shard.
     pub watches: Watches,
     /// Questions that this core has asked, by number.
@@ -234,6 +242,12 @@ pub struct CoreState {
     pub spare_multi: Option<Box<Multi>>,
 }
 
+/// Writes what scripts log.
+fn logger(shared: &Arc<Shared>) -> Logger {
+    let shared = Arc::clone(shared);
+    Rc::new(move |level, text| shared.log.at(level, format_args!("{text}")))
+}
+
 impl CoreState {
     /// A core without clients and keys.
     pub fn new(
@@ -267,6 +281,9 @@ impl CoreState {
             txns: AHashMap::new(),
             blocking: Blocking::default(),
             programs: AHashMap::new(),
+            engine: Engine::new(Arc::clone(&shared.scripts), logger(&shared)),
+            scripting: Scripting::default(),
+            slow_script: None,
             watches: Watches::default(),
             asks: AHashMap::new(),
             outboxes: (0..map.shards()).map(|_| Batch::default()).collect(),
@@ -304,6 +321,7 @@ impl CoreState {
         self.set_clock();
         self.turn_ticks = self.last_ticks;
         self.turn_commands = self.stats.commands_processed;
+        self.slow_script = self.shared.slow_script();
         self.to_self.extend(self.next_turn.drain(..));
         if self.shared.config.version() != self.config_version {
             self.refresh_config();

@@ -297,7 +297,7 @@ impl CoreState {
 }
 
 /// The error that an encoded reply is, if it is one.
-fn error_in(reply: &[u8]) -> Option<Error> {
+pub(super) fn error_in(reply: &[u8]) -> Option<Error> {
     let text = reply.strip_prefix(b"-")?.strip_suffix(b"\r\n")?;
     Some(String::from_utf8_lossy(text).into_owned().into())
 }

@@ -35,7 +35,11 @@ impl CoreState {
             self.stats.upkeep_ns += self.clock.ticks_to_ns(self.clock.ticks().wrapping_sub(start));
         }
         let mut more = false;
-        if now_ms >= self.schedule.expiry_due_ms || now_ms < self.schedule.expiry_due_ms - 10 * INTERVAL_MS {
+        if self.has_suspended_scripts() {
+            // As in Redis, no key expires while a script runs, unless the script meets it.
+        } else if now_ms >= self.schedule.expiry_due_ms
+            || now_ms < self.schedule.expiry_due_ms - 10 * INTERVAL_MS
+        {
             more |= self.expire_keys();
         }
         if !self.shard.garbage.is_empty() {

@@ -44,6 +44,11 @@ impl CoreState {
         }
     }
 
+    /// The core whose shard a key belongs to.
+    pub(super) fn owner_of(&self, name: &[u8]) -> CoreId {
+        self.map.owner(Slot::of(name))
+    }
+
     /// Whether no key that a client watches on this shard has changed.
     pub(super) fn is_unchanged(&self, watcher: Watcher) -> bool {
         self.watches.is_unchanged(watcher, &self.shard)

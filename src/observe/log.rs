@@ -65,6 +65,16 @@ impl Log {
         self.write(LogLevel::Warning, '#', text);
     }
 
+    /// At a level that somebody else has chosen.
+    pub fn at(&self, level: LogLevel, text: Arguments<'_>) {
+        match level {
+            LogLevel::Debug => self.debug(text),
+            LogLevel::Verbose => self.verbose(text),
+            LogLevel::Notice => self.notice(text),
+            LogLevel::Warning | LogLevel::Nothing => self.warning(text),
+        }
+    }
+
     fn write(&self, level: LogLevel, mark: char, text: Arguments<'_>) {
         if (level as u8) < self.level.load(Ordering::Relaxed) {
             return;

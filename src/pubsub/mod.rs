@@ -193,6 +193,11 @@ impl PubSub {
         exact.map(|topic| (None, topic)).into_iter().chain(matching.map(|(name, topic)| (Some(name), topic)))
     }
 
+    /// How many clients a message to a channel is for.
+    pub fn receivers(&self, channel: &[u8], shard: bool) -> usize {
+        self.listeners(channel, shard, false).map(|(_, topic)| topic.subscribers()).sum()
+    }
+
     /// How many subscriptions a client has.
     pub fn counts(&self, conn: ConnId) -> Counts {
         let names = self.clients.get(&conn).map(|client| client.names.each_ref().map(BTreeSet::len));

@@ -404,6 +404,32 @@ pub enum ClientClass {
     Replication,
 }
 
+/// A script that has been running for a while.
+#[derive(Debug, Clone)]
+pub struct RunningScript {
+    /// The SHA-1 of a script, the name of a function.
+    pub name: Vec<u8>,
+    /// Whether it is a function.
+    pub is_function: bool,
+    /// When it began, Unix microseconds.
+    pub started_us: i64,
+    /// The command that runs it.
+    pub args: OwnedArgs,
+}
+
+/// What came of `SCRIPT KILL` or `FUNCTION KILL` on a core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Killed {
+    /// No script runs there.
+    Nothing,
+    /// One of the other kind runs.
+    OfOtherKind,
+    /// It has written already.
+    HasWritten,
+    /// It ends.
+    Yes,
+}
+
 /// Which clients `CLIENT LIST` and `CLIENT KILL` mean. Empty matches all.
 #[derive(Debug, Clone, Default)]
 pub struct ClientFilter {
@@ -451,6 +477,13 @@ pub enum Query {
     Unpause,
     /// Counters and keyspace figures.
     Stats,
+    /// End scripts, or functions, that have not written.
+    KillScripts {
+        /// Functions.
+        functions: bool,
+    },
+    /// Which script runs for long.
+    RunningScript,
     /// Set counters back (`CONFIG RESETSTAT`).
     ResetStats,
     /// Take over the present configuration.
@@ -488,6 +521,10 @@ pub enum Answer {
     Count(usize),
     /// Lines of text, each with the client id that they are sorted by.
     Lines(Vec<(u64, String)>),
+    /// What came of ending scripts.
+    Killed(Killed),
+    /// A script that runs for long.
+    Running(Option<Box<RunningScript>>),
     /// Counters.
     Stats(Box<Stats>),
     /// What a `DEBUG` command has found; its form depends on the subcommand.

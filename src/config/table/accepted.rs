@@ -98,8 +98,6 @@ pub(super) static PARAMETERS: &[Parameter] = rows! {
     "acllog-max-len": number(0, i64::MAX) = "128";
     /// Channels that new users may use.
     "acl-pubsub-default": choice("allchannels", "resetchannels") = "resetchannels";
-    /// Milliseconds after which a script makes the server answer `BUSY`.
-    "busy-reply-threshold" | "lua-time-limit": number(0, i64::MAX) = "5000";
     /// Check the structure of values that are restored.
     "sanitize-dump-payload": choice("no", "yes", "clients") = "no";
 

@@ -116,6 +116,8 @@ pub(super) static PARAMETERS: &[Parameter] = rows! {
 
     /// Microseconds from which a command enters the slow log; 0 for all, -1 for none.
     "slowlog-log-slower-than": number(-1, i64::MAX) = "10000" => slowlog_log_slower_than_us;
+    /// Milliseconds after which a script makes the server answer `BUSY`.
+    "busy-reply-threshold" | "lua-time-limit": number(0, i64::MAX) = "5000" => busy_reply_threshold_ms;
     /// Entries of the slow log.
     "slowlog-max-len": number(0, i64::MAX) = "128" => slowlog_max_len;
     /// Milliseconds from which an event enters the latency monitor; 0 turns it off.
