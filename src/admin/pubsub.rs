@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::admin::{Cx, Flow};
+use crate::command::help;
 use crate::command::lookup::Command;
 use crate::command::spec::Flags;
 use crate::core::state::CoreState;
@@ -45,10 +46,6 @@ subscriptions! {
     publish = send(false);
     /// `SPUBLISH shardchannel message`
     spublish = send(true);
-    /// `PUBSUB CHANNELS [pattern]`
-    channels = list(false);
-    /// `PUBSUB SHARDCHANNELS [pattern]`
-    shardchannels = list(true);
     /// `PUBSUB NUMSUB [channel [channel ...]]`
     numsub = count(Kind::Channel);
     /// `PUBSUB SHARDNUMSUB [shardchannel [shardchannel ...]]`
@@ -142,11 +139,30 @@ fn send(cx: &mut Cx<'_>, shard: bool) -> Flow {
     Flow::Done
 }
 
-fn list(cx: &mut Cx<'_>, shard: bool) -> Flow {
+/// `PUBSUB CHANNELS [pattern]`
+///
+/// # Errors
+/// More than one pattern.
+pub fn channels(cx: &mut Cx<'_>) -> Result<Flow, Error> {
+    list(cx, false)
+}
+
+/// `PUBSUB SHARDCHANNELS [pattern]`
+///
+/// # Errors
+/// More than one pattern.
+pub fn shardchannels(cx: &mut Cx<'_>) -> Result<Flow, Error> {
+    list(cx, true)
+}
+
+fn list(cx: &mut Cx<'_>, shard: bool) -> Result<Flow, Error> {
+    if cx.args.len() > 3 {
+        return Err(help::subcommand_error(cx.args));
+    }
     let names: Vec<&Name> = cx.core.pubsub.channels(shard, cx.args.get(2).copied()).collect();
     cx.reply.array(names.len());
     names.iter().for_each(|name| cx.reply.bulk(name));
-    Flow::Done
+    Ok(Flow::Done)
 }
 
 fn count(cx: &mut Cx<'_>, kind: Kind) -> Flow {
