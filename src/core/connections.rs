@@ -17,7 +17,7 @@ const PROTECTED: &str = "-DENIED Redis is running in protected mode because prot
 
 /// Output of a client that no limit counts: in Redis that much fits in the client itself, so short replies go out however
 /// low the limit is.
-const UNCOUNTED_OUTPUT_BYTES: u64 = 16 * 1024;
+pub(super) const UNCOUNTED_OUTPUT_BYTES: u64 = 16 * 1024;
 
 /// Replies that are sent on their own although others of the same pipeline are still to come from other cores, in bytes.
 /// Fewer wait for those: a send costs more than the moment until they are here.

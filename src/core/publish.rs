@@ -7,6 +7,7 @@
 
 use smallvec::SmallVec;
 
+use crate::core::connections::UNCOUNTED_OUTPUT_BYTES;
 use crate::core::state::{CoreState, PushesToSelf};
 use crate::net::clients::Clients;
 use crate::protocol::resp::{Reply, Resp};
@@ -46,6 +47,10 @@ impl CoreState {
             dirty: &mut self.dirty,
             spare_buffers: &mut self.spare_buffers,
             to_self: &mut self.pushes_to_self,
+            output_max_bytes: match self.config.client_output_buffer_limits.pubsub.hard_bytes {
+                0 => usize::MAX,
+                hard_bytes => (hard_bytes + UNCOUNTED_OUTPUT_BYTES) as usize,
+            },
         };
         for (pattern, topic) in self.pubsub.listeners(channel, shard, only_here) {
             if !topic.here.is_empty() {
@@ -104,6 +109,8 @@ struct Delivery<'a> {
     dirty: &'a mut Vec<ConnId>,
     spare_buffers: &'a mut Vec<Vec<u8>>,
     to_self: &'a mut PushesToSelf,
+    /// Clients that have more output than this are closed at the end of the turn.
+    output_max_bytes: usize,
 }
 
 impl Delivery<'_> {
@@ -115,6 +122,9 @@ impl Delivery<'_> {
             let Some(client) = self.clients.get_mut(subscriber.conn) else { continue };
             if client.half_closed || client.close_after_reply {
                 // It is closed when it has got its replies: messages must not put that off.
+                continue;
+            }
+            if client.output_bytes() > self.output_max_bytes {
                 continue;
             }
             frame[0] = match client.session.resp {
