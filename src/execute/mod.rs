@@ -5,6 +5,8 @@ mod arguments;
 pub mod bitmaps;
 pub mod digest;
 pub mod dump;
+#[cfg(test)]
+mod events_tests;
 pub mod geo;
 pub mod hashes;
 pub mod hyperloglog;
