@@ -9,6 +9,7 @@
 pub mod blocking;
 mod connections;
 mod dispatch;
+mod events;
 mod programs;
 mod publish;
 mod remote;
@@ -122,6 +123,7 @@ impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
             self.spare_batches.push(spare);
         }
         self.state.run_slices();
+        self.state.publish_events();
         self.state.serve_pending();
         self.state.run_own_messages();
         self.state.resume_clients();

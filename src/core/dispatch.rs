@@ -613,6 +613,7 @@ impl CoreState {
         if muted {
             self.finish_muted(conn);
         }
+        self.publish_events();
         self.serve();
         Next::Taken
     }
@@ -631,6 +632,7 @@ impl CoreState {
             let to = ReplyTo { conn, client: client.id, sequence: client.row.leave_gap() };
             self.block(Whose { core: self.core, to }, call, command, args, wait);
         }
+        self.publish_events();
         Next::Taken
     }
 

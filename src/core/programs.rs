@@ -32,7 +32,7 @@ use crate::protocol::resp::{Reply, Resp};
 use crate::route::message::{Access, Args, Call, Killed, OwnedArgs, ReplyTo, RunningScript, TxnId};
 use crate::runtime::io::{ConnId, CoreId};
 use crate::script::Refusal;
-use crate::shard::{Key, Shard};
+use crate::shard::{DbKey, Key, Shard};
 use crate::txn::coordinator::{Participant, Txn, Work};
 use crate::txn::locks::TicketId;
 
@@ -70,6 +70,8 @@ pub struct Program {
     started_ticks: u64,
     /// The time by which keys expire for it, Unix milliseconds.
     now_ms: i64,
+    /// Keys that it has modified before it was suspended, if others than this shard have to be told.
+    modified: Vec<DbKey>,
     /// What it uses of this shard, if it uses no other.
     access: Access,
     hold: Hold,
@@ -87,6 +89,7 @@ impl Program {
             out: Vec::new(),
             started_ticks,
             now_ms: 0,
+            modified: Vec::new(),
             access: Access::Shard,
             hold: Hold::Nothing,
         }
@@ -320,6 +323,10 @@ impl CoreState {
             // Nobody has come in between since it was found to be free.
             program.hold = Hold::Ticket(self.reserve(program.access.clone()));
         }
+        if let Hold::Txn(_) = program.hold {
+            let noted = &mut self.place_of(&program).modified;
+            program.modified.extend(std::iter::from_fn(|| noted.take()));
+        }
         if let Progress::Slice = progress {
             self.scripting.sliced.push(number);
         }
@@ -366,7 +373,9 @@ impl CoreState {
                         (loan.into(), changed)
                     }
                 };
-                Some((txn, lent, changed))
+                let mut modified = std::mem::take(&mut program.modified);
+                modified.extend(changed);
+                Some((txn, lent, modified))
             }
             other => {
                 hold = other;
@@ -489,11 +498,17 @@ impl CoreState {
         let mut part = self.spare_buffer();
         let call = program.call;
         let result = match command.entry.run {
-            Run::Keys(handler) => self.run_part(program, handler, args, call.db, call.resp, &mut part),
+            Run::Keys(handler) => {
+                let result = self.run_part(program, handler, args, call.db, call.resp, &mut part);
+                self.publish_events();
+                result
+            }
             Run::Session(handler) => {
                 match self.run_session_part(program, command, handler, args, &mut part) {
                     Ok(Flow::Done) => Ok(()),
                     Ok(Flow::Ask(query, then)) => {
+                        // Others run meanwhile.
+                        self.release_pushes(program.to.conn);
                         self.ask(program.to.conn, Some(number), args, &query, part, then);
                         return Ok(Some(Progress::Asks));
                     }

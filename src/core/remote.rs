@@ -146,7 +146,8 @@ impl CoreState {
         let ran = self.run_on_shard(call, args, key, &mut out);
         if let Some(wait) = ran.wait {
             self.outboxes[from.index()].bytes = out;
-            return self.block(whose, call, command, args, &wait);
+            self.block(whose, call, command, args, &wait);
+            return self.publish_events();
         }
         self.account(command, args, whose, ran.error.as_ref());
         if from == self.core {
@@ -159,6 +160,7 @@ impl CoreState {
             outbox.bytes = out;
             outbox.messages.push(Message::Reply { to, bytes });
         }
+        self.publish_events();
     }
 
     /// Runs a command on this shard, its reply into `out`.
@@ -248,6 +250,7 @@ impl CoreState {
         let mut reply = Vec::new();
         // The coordinator counts the command, once for all participants.
         self.run_on_shard(call, args, None, &mut reply);
+        self.publish_events();
         let keys = self.shard.dbs[usize::from(call.db)].len() as u64;
         self.send(txn.coordinator, Message::Performed { txn, reply, keys });
         let changed = self.take_changes();

@@ -374,6 +374,7 @@ impl CoreState {
                 stream_node_max_entries: config.stream_node_max_entries as usize,
                 hll_sparse_max_bytes: config.hll_sparse_max_bytes as usize,
             };
+            shard.events.want(self.config.notify_keyspace_events.published());
             shard.lfu = self.config.maxmemory_policy.is_lfu().then_some(Lfu {
                 log_factor: self.config.lfu_log_factor,
                 decay_minutes: self.config.lfu_decay_time_minutes,

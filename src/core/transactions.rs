@@ -182,15 +182,18 @@ impl CoreState {
             let ran = self.run_on_shard(call, &args, None, &mut out);
             let (wings, changed) = self.divide();
             self.finish_txn(&txn, &args, out, ran.error.as_ref());
+            self.publish_events();
             return self.give_back(txn, Lent { wings, ..Lent::default() }, changed, |_| None);
         }
         self.workbench.receive(lent.loan);
         let ran = self.run_on_workbench(call, &args, &mut out);
         if let Some(wait) = ran.wait {
             self.recycle_buffer(out);
+            self.publish_events();
             return self.block_over_shards(txn, command, &args, &wait, ran.loan);
         }
         self.finish_txn(&txn, &args, out, ran.error.as_ref());
+        self.publish_events();
         self.give_back(txn, ran.loan.into(), ran.changed, |_| None);
     }
 

@@ -54,6 +54,7 @@ impl CoreState {
     fn expire_keys(&mut self) -> bool {
         let start = self.clock.ticks();
         let progress = self.shard.expire_some(&mut Budget::items(ITEMS_PER_TURN));
+        self.publish_events();
         self.serve();
         let elapsed_ns = self.clock.ticks_to_ns(self.clock.ticks().wrapping_sub(start));
         self.stats.expiry_ns += elapsed_ns;

@@ -264,10 +264,11 @@ impl Rows {
     /// Looks up what the rows are compared by.
     fn weigh(&mut self, request: &Request<'_>, lookup: &mut Lookup<'_>) -> Result<(), Error> {
         let mut order = std::mem::take(&mut self.order);
+        let mut failed = None;
         for row in &mut order {
-            row.weight = match (&request.by, request.alpha) {
-                (None, true) => Weight::Element,
-                (None, false) => Weight::Number(number(self.element(row))?),
+            let weight = match (&request.by, request.alpha) {
+                (None, true) => Ok(Weight::Element),
+                (None, false) => number(self.element(row)).map(Weight::Number),
                 (Some(pattern), alpha) => {
                     let element = self.block[row.element.clone()].to_vec();
                     lookup.value(pattern, &element, |value| match (value, alpha) {
@@ -277,12 +278,17 @@ impl Rows {
                         }
                         (None, false) => Ok(Weight::Number(0.0)),
                         (Some(value), false) => value.with_bytes(number).map(Weight::Number),
-                    })?
+                    })
                 }
             };
+            match weight {
+                Ok(weight) => row.weight = weight,
+                // As in Redis the others are looked up all the same.
+                Err(error) => failed = Some(error),
+            }
         }
         self.order = order;
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     fn compare(&self, a: &Row, b: &Row) -> Ordering {

@@ -390,6 +390,7 @@ impl CoreState {
             self.blocking.client(to).expect("it still waits").blocked.args = args;
             self.recycle_buffer(out);
         }
+        self.publish_events();
         Ok(Attempt { served, shards, loan: ran.loan, changed: ran.changed })
     }
 }

@@ -27,7 +27,7 @@ use crate::protocol::resp::{Reply, Resp};
 use crate::route::message::{Access, Killed, Loan, ReplyTo};
 use crate::runtime::io::ConnId;
 use crate::script::{self, Input, KILLED, Permissions, Refusal, Situation, Step};
-use crate::shard::Shard;
+use crate::shard::{Event, Shard};
 use crate::txn::coordinator::Work;
 
 /// Scripts that are known to use keys which they don't declare; beyond that the list begins anew.
@@ -87,10 +87,18 @@ struct About {
     bounded: bool,
     /// The entries of keys that it has changed, as they were.
     saved: Vec<(Box<[u8]>, Loan)>,
-    /// What it publishes when it ends: channel, message, whether the channel is a shard's.
-    published: Vec<(Vec<u8>, Vec<u8>, bool)>,
+    /// What it publishes when it ends, if it is bounded.
+    notices: Vec<Notice>,
     /// The database that its client has selected.
     db: u16,
+}
+
+/// Something that a bounded script publishes when it ends.
+enum Notice {
+    /// An event of a key.
+    Event(Event),
+    /// A message.
+    Message { channel: Vec<u8>, message: Vec<u8>, shard: bool },
 }
 
 /// What came of running a script for a while.
@@ -243,7 +251,7 @@ impl CoreState {
             announced: false,
             bounded: self.map.shards() > 1 && !whole,
             saved: Vec::new(),
-            published: Vec::new(),
+            notices: Vec::new(),
             db: program.call.db,
         };
         let run = self.engine.start(&script, keys, rest, program.call.resp)?;
@@ -284,8 +292,13 @@ impl CoreState {
 
     /// A script has ended: what it has published goes out.
     pub(super) fn end_script(&mut self, script: Script) {
-        for (channel, message, shard) in script.about.published {
-            self.publish(&channel, &message, shard);
+        for notice in script.about.notices {
+            match notice {
+                Notice::Event(event) => self.publish_event(&event),
+                Notice::Message { channel, message, shard } => {
+                    self.publish(&channel, &message, shard);
+                }
+            }
         }
         if script.about.announced {
             self.shared.note_slow_script(script.about.is_function, false);
@@ -303,7 +316,6 @@ impl CoreState {
         }
         // Nobody is told of what has not happened.
         while shard.modified.take().is_some() {}
-        shard.events.take();
         if self.scripting.unbounded.len() >= KNOWN_MAX {
             self.scripting.unbounded.clear();
         }
@@ -389,12 +401,20 @@ impl CoreState {
                 }
                 about.wrote |= command.flags.contains(Flags::WRITE);
                 let db = self.clients.get_same(conn, client).map_or(about.db, |client| client.session.db);
-                self.run_part(program, handler, args, db, about.resp, out)
+                let result = self.run_part(program, handler, args, db, about.resp, out);
+                if about.bounded {
+                    let events = self.place_of(program).events.take();
+                    about.notices.extend(events.into_iter().map(Notice::Event));
+                } else {
+                    self.publish_events();
+                }
+                result
             }
             Run::Session(_) if about.bounded && command.flags.contains(Flags::PUBSUB) => {
                 let shard = command.full_name == "spublish";
                 let receivers = self.pubsub.receivers(args[1], shard);
-                about.published.push((args[1].to_vec(), args[2].to_vec(), shard));
+                let (channel, message) = (args[1].to_vec(), args[2].to_vec());
+                about.notices.push(Notice::Message { channel, message, shard });
                 Reply::new(out, about.resp).int(receivers as i64);
                 Ok(())
             }

@@ -241,6 +241,8 @@ pub fn xautoclaim(cx: &mut Exec<'_>) -> Result<(), Error> {
     const ATTEMPTS: i64 = 10;
     const MAX_COUNT: i64 = i64::MAX / 16;
     let (key, args, now_ms) = (cx.key(1), cx.args, cx.shard.now_ms);
+    // As in Redis before the arguments, which shows if it is missing.
+    cx.shard.lookup_read(cx.db, &key);
     let min_idle_ms =
         parse_i64(args[4]).ok_or(Error::text("ERR Invalid min-idle-time argument for XAUTOCLAIM"))?.max(0);
     let start = interval_start(args[5])?;
@@ -256,7 +258,7 @@ pub fn xautoclaim(cx: &mut Exec<'_>) -> Result<(), Error> {
             .filter(|count| (1..=MAX_COUNT).contains(count))
             .ok_or(Error::text("ERR COUNT must be > 0"))?;
     }
-    let stream = cx.shard.read::<Stream>(cx.db, &key)?;
+    let stream = cx.shard.peek_as::<Stream>(cx.db, &key)?;
     if stream.and_then(|stream| stream.group(args[2])).is_none() {
         return Err(no_group_of_key(args[1], args[2]));
     }
