@@ -140,3 +140,141 @@ fn two_shards_tell_what_redis_tells() {
 fn eight_shards_tell_what_redis_tells() {
     compare_servers(8);
 }
+
+/// A connection that listens to a pattern of channels.
+fn listener(server: &Server, pattern: &str) -> Client {
+    let mut client = server.client();
+    assert!(!client.call(&["PSUBSCRIBE", pattern]).is_error());
+    client
+}
+
+/// The next messages, as channels without their database, and what was published.
+fn next(listener: &mut Client, count: usize) -> Vec<String> {
+    let messages = listener.read_many(count).expect("messages are published");
+    let text = |message: &Value| match message {
+        Value::Array(parts) | Value::Push(parts) => match &parts[2..] {
+            [Value::Bulk(channel), Value::Bulk(message)] => {
+                format!("{} {}", String::from_utf8_lossy(channel), String::from_utf8_lossy(message))
+            }
+            _ => message.to_string(),
+        },
+        other => other.to_string(),
+    };
+    messages.iter().map(text).collect()
+}
+
+fn with_events(classes: &str, test: impl Fn(&Server, u16)) {
+    for shards in [1, 2, 8] {
+        let server = Server::start(&["--shards", &shards.to_string(), "--notify-keyspace-events", classes]);
+        test(&server, shards);
+    }
+}
+
+#[test]
+fn what_is_published_follows_the_configuration() {
+    with_events("K$", |server, _| {
+        let (mut client, mut listener) = (server.client(), listener(server, "__key*"));
+        let mut set = |classes: &str| {
+            assert_eq!(client.call(&["CONFIG", "SET", "notify-keyspace-events", classes]), Value::ok());
+        };
+        let mut writer = server.client();
+        let mut write = || assert_eq!(writer.call(&["SET", "key", "1", "EX", "1000"]), Value::ok());
+        write();
+        set("Eg");
+        write();
+        set("A");
+        write();
+        set("AKE");
+        write();
+        assert_eq!(
+            next(&mut listener, 6),
+            [
+                "__keyspace@0__:key set",
+                "__keyevent@0__:expire key",
+                "__keyspace@0__:key set",
+                "__keyevent@0__:set key",
+                "__keyspace@0__:key expire",
+                "__keyevent@0__:expire key",
+            ]
+        );
+    });
+}
+
+#[test]
+fn what_expires_by_itself_is_published() {
+    with_events("Exhg", |server, _| {
+        let (mut client, mut listener) = (server.client(), listener(server, "__key*"));
+        client.call(&["SELECT", "5"]);
+        client.call(&["SET", "key", "1", "PX", "5"]);
+        assert_eq!(next(&mut listener, 2), ["__keyevent@5__:expire key", "__keyevent@5__:expired key"]);
+        client.call(&["HSET", "hash", "a", "1", "b", "2"]);
+        client.call(&["HPEXPIRE", "hash", "5", "FIELDS", "2", "a", "b"]);
+        assert_eq!(
+            next(&mut listener, 4),
+            [
+                "__keyevent@5__:hset hash",
+                "__keyevent@5__:hexpire hash",
+                "__keyevent@5__:hexpired hash",
+                "__keyevent@5__:del hash"
+            ]
+        );
+    });
+}
+
+#[test]
+fn a_transaction_publishes_command_by_command() {
+    with_events("KEA", |server, _| {
+        let (mut client, mut listener) = (server.client(), listener(server, "__keyevent@*"));
+        for command in [
+            &["MULTI"][..],
+            &["SET", "a", "1"],
+            &["RENAME", "a", "b"],
+            &["PUBLISH", "__keyevent@0__:between", "x"],
+            &["DEL", "b"],
+            &["EXEC"],
+        ] {
+            assert!(!client.call(command).is_error());
+        }
+        assert_eq!(
+            next(&mut listener, 5),
+            [
+                "__keyevent@0__:set a",
+                "__keyevent@0__:rename_from a",
+                "__keyevent@0__:rename_to b",
+                "__keyevent@0__:between x",
+                "__keyevent@0__:del b"
+            ]
+        );
+    });
+}
+
+#[test]
+fn who_is_served_after_waiting_publishes_what_it_takes() {
+    with_events("EA", |server, shards| {
+        let (mut client, mut listener) = (server.client(), listener(server, "__keyevent@*"));
+        let mut waiting = server.client();
+        waiting.send(&["BLPOP", "list", "0"]).unwrap();
+        while !client.call(&["INFO", "clients"]).to_string().contains("blocked_clients:1") {}
+        client.call(&["RPUSH", "list", "a"]);
+        waiting.read().expect("an element");
+        let (mut events, mut expected) = (next(&mut listener, 3), ["rpush", "lpop", "del"]);
+        if shards > 1 {
+            // Published by two cores.
+            events.sort();
+            expected.sort_unstable();
+        }
+        assert_eq!(events, expected.map(|event| format!("__keyevent@0__:{event} list")));
+    });
+}
+
+#[test]
+fn a_client_that_listens_to_its_own_writes_gets_the_reply_first() {
+    with_events("KA", |server, _| {
+        let mut client = server.client_resp(3);
+        client.call(&["PSUBSCRIBE", "__keyspace@*"]);
+        for key in ["a", "b", "c", "d"] {
+            assert_eq!(client.call(&["SET", key, "1"]), Value::ok());
+            assert_eq!(next(&mut client, 1), [format!("__keyspace@0__:{key} set")]);
+        }
+    });
+}
