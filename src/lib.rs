@@ -24,6 +24,7 @@ pub mod txn;
 
 pub mod execute;
 pub mod rdb;
+pub mod script;
 pub mod shard;
 pub mod types;
 

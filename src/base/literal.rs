@@ -102,6 +102,57 @@ pub(super) fn scan(text: &[u8]) -> Option<Literal<'_>> {
     Some(Literal { negative, magnitude })
 }
 
+/// The length of the longest literal at the beginning of a text, 0 if there is none.
+pub(super) fn prefix_length(text: &[u8]) -> usize {
+    let signs = usize::from(matches!(text, [b'+' | b'-', ..]));
+    let rest = &text[signs..];
+    let length = match rest {
+        [b'0', b'x' | b'X', hex @ ..] => match number_length(hex, u8::is_ascii_hexdigit, b'p') {
+            0 => 1,
+            length => 2 + length,
+        },
+        [b'i' | b'I', ..] => {
+            let starts = |word: &&str| starts_with(rest, word);
+            ["infinity", "inf"].iter().find(|word| starts(word)).map_or(0, |word| word.len())
+        }
+        _ => number_length(rest, u8::is_ascii_digit, b'e'),
+    };
+    if length == 0 { 0 } else { signs + length }
+}
+
+/// The length of `nan` or `nan(...)` at the beginning of a text, in any case.
+pub(super) fn nan_length(text: &[u8]) -> Option<usize> {
+    if !starts_with(text, "nan") {
+        return None;
+    }
+    let inside = text[3..].strip_prefix(b"(");
+    let is_part = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
+    let payload = inside.and_then(|inside| {
+        let length = inside.iter().take_while(is_part).count();
+        (inside.get(length) == Some(&b')')).then_some(length + 2)
+    });
+    Some(3 + payload.unwrap_or(0))
+}
+
+fn starts_with(text: &[u8], word: &str) -> bool {
+    text.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// The length of `integer[.fraction][exponent]` at the beginning of a text, 0 if it has no digit before the exponent.
+fn number_length(text: &[u8], is_digit: fn(&u8) -> bool, exponent: u8) -> usize {
+    let Some((_, _, rest)) = split_point(text, is_digit) else { return 0 };
+    let length = text.len() - rest.len();
+    let power = match rest {
+        [mark, b'+' | b'-', digits @ ..] if mark.to_ascii_lowercase() == exponent => (2, digits),
+        [mark, digits @ ..] if mark.to_ascii_lowercase() == exponent => (1, digits),
+        _ => return length,
+    };
+    match power.1.iter().take_while(|byte| byte.is_ascii_digit()).count() {
+        0 => length,
+        digits => length + power.0 + digits,
+    }
+}
+
 fn scan_decimal(text: &[u8]) -> Option<Decimal<'_>> {
     let (integer, fraction, rest) = split_point(text, u8::is_ascii_digit)?;
     let exponent = match rest {

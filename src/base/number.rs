@@ -83,6 +83,18 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
     (!overflow && !underflow).then_some(value)
 }
 
+/// Reads the longest number at the beginning of a text, as C's `strtod` does (without leading blanks): NaN counts, and
+/// what is beyond the range is infinite or zero. Answers the number and its length in bytes.
+pub fn parse_f64_prefix(text: &[u8]) -> Option<(f64, usize)> {
+    let length = literal::prefix_length(text);
+    if let Some((value, _)) = read_f64(&text[..length]) {
+        return Some((value, length));
+    }
+    let signs = usize::from(matches!(text, [b'+' | b'-', ..]));
+    let nan = if text.starts_with(b"-") { -f64::NAN } else { f64::NAN };
+    literal::nan_length(&text[signs..]).map(|length| (nan, signs + length))
+}
+
 /// Reads a bound of a score range (`ZRANGEBYSCORE`, without its `(`): like [`parse_f64`], but with
 /// leading blanks allowed, overflow to infinity, underflow to zero, nothing at all meaning zero, and a zero byte
 /// as the end of the text.
@@ -230,15 +242,19 @@ fn lay_out(text: &mut F64Text, digits: &[u8], exponent: i32) {
 
 /// Prints a double with up to 17 significant digits, as C's `%.17g` does.
 pub fn format_f64_17(value: f64) -> String {
-    const DIGITS: i32 = 17;
+    format_f64_digits(value, 17)
+}
+
+/// Prints a double with up to `digits` significant digits (at least one), as C's `%.*g` does, but NaN without a sign.
+pub fn format_f64_digits(value: f64, digits: usize) -> String {
     if value.is_infinite() || value.is_nan() || value == 0.0 {
         return format_f64(value).to_string();
     }
-    let text = format!("{:.*e}", DIGITS as usize - 1, value);
+    let text = format!("{:.*e}", digits - 1, value);
     let (mantissa, exponent) = text.split_once('e').expect("the form has an exponent");
     let exponent: i32 = exponent.parse().expect("the exponent is a number");
-    if (-4..DIGITS).contains(&exponent) {
-        return trim_zeros(&format!("{value:.*}", (DIGITS - 1 - exponent) as usize)).to_owned();
+    if (-4..digits as i32).contains(&exponent) {
+        return trim_zeros(&format!("{value:.*}", (digits as i32 - 1 - exponent) as usize)).to_owned();
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{}e{sign}{:02}", trim_zeros(mantissa), exponent.unsigned_abs())
