@@ -15,6 +15,8 @@ pub mod pause;
 pub mod pubsub;
 pub mod query;
 pub mod redact;
+mod scripting;
+pub mod scripts;
 mod server;
 mod slowlog;
 pub mod transactions;
@@ -30,6 +32,10 @@ pub use latency::{
     latency_doctor, latency_graph, latency_histogram, latency_history, latency_latest, latency_reset,
 };
 pub use memory::{memory_doctor, memory_malloc_stats, memory_purge, memory_stats};
+pub use scripting::{
+    function_delete, function_dump, function_flush, function_list, function_load, function_restore,
+    script_exists, script_flush, script_load,
+};
 pub use server::{lolwut, shutdown, time};
 pub use slowlog::{slowlog_get, slowlog_len, slowlog_reset};
 

@@ -23,12 +23,14 @@ use hdrhistogram::Histogram;
 
 const USAGE: &str = "\
 usage: corelane-bench [--host H] [--port N] [--rate OPS] [--connections N] [--pipeline N] [--seconds S]
-                      [--warmup S] [--keys N] [--value-bytes N] [--set-percent N] [--json]
+                      [--warmup S] [--keys N] [--value-bytes N] [--set-percent N] [--unit TEXT] [--json]
 
   --rate         requests per second over all connections; left out: closed loop
   --pipeline     requests under way per connection (closed loop), or their bound (paced)
   --keys         keys key:000000000000 .. key:N-1, picked uniformly
-  --set-percent  share of SET among the requests, the rest is GET";
+  --set-percent  share of SET among the requests, the rest is GET
+  --unit         what a request is instead: commands separated by ';', words by blanks, with %k for a key and %v for a
+                 value, such as 'MULTI; SET %k %v; EXEC'; its latency is that of its last reply";
 
 /// Nanoseconds that the histogram can hold: one minute.
 const LATENCY_NS_MAX: u64 = 60_000_000_000;
@@ -64,6 +66,7 @@ struct Options {
     keys: u64,
     value_bytes: usize,
     set_percent: u64,
+    unit: Option<String>,
     json: bool,
 }
 
@@ -80,6 +83,7 @@ impl Default for Options {
             keys: 100_000,
             value_bytes: 64,
             set_percent: 50,
+            unit: None,
             json: false,
         }
     }
@@ -107,6 +111,7 @@ impl Options {
                 "--warmup" => options.warmup_seconds = bounded(name, value, 0.0, 60.0)?,
                 "--keys" => options.keys = bounded(name, value, 1, 1_000_000_000)?,
                 "--value-bytes" => options.value_bytes = bounded(name, value, 0, 1 << 20)?,
+                "--unit" => options.unit = Some(value.clone()),
                 "--set-percent" => options.set_percent = bounded(name, value, 0, 100)?,
                 _ => return Err(format!("unknown option {name}\n{USAGE}")),
             }
@@ -139,6 +144,7 @@ fn run(options: &Options) -> io::Result<()> {
     let mut lanes =
         (0..options.connections).map(|_| Lane::connect(options)).collect::<io::Result<Vec<_>>>()?;
     let mut mix = Mix::new(options);
+    let replies = mix.replies();
     let mut tally = Tally {
         latency_ns: Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3).map_err(io::Error::other)?,
         errors: 0,
@@ -168,7 +174,7 @@ fn run(options: &Options) -> io::Result<()> {
         }
         for lane in &mut lanes {
             lane.write()?;
-            lane.read(measure_from, &mut tally)?;
+            lane.read(measure_from, replies, &mut tally)?;
         }
     }
     report(options, &tally);
@@ -217,6 +223,8 @@ struct Mix {
     keys: u64,
     set_percent: u64,
     value: Vec<u8>,
+    /// The commands of a unit, by word.
+    unit: Option<Vec<Vec<String>>>,
 }
 
 impl Mix {
@@ -226,6 +234,28 @@ impl Mix {
             keys: options.keys,
             set_percent: options.set_percent,
             value: vec![b'x'; options.value_bytes],
+            unit: options.unit.as_ref().map(|text| {
+                let words = |command: &str| command.split_whitespace().map(str::to_owned).collect();
+                text.split(';').map(words).filter(|words: &Vec<String>| !words.is_empty()).collect()
+            }),
+        }
+    }
+
+    /// How many replies a request has.
+    fn replies(&self) -> usize {
+        self.unit.as_ref().map_or(1, |unit| unit.len().max(1))
+    }
+
+    fn append_unit(&mut self, unit: &[Vec<String>], out: &mut Vec<u8>) {
+        let value = String::from_utf8_lossy(&self.value).into_owned();
+        // Writing to a Vec cannot fail.
+        for words in unit {
+            let _ = write!(out, "*{}\r\n", words.len());
+            for word in words {
+                let key = self.random() % self.keys;
+                let word = word.replace("%k", &format!("key:{key:012}")).replace("%v", &value);
+                let _ = write!(out, "${}\r\n{word}\r\n", word.len());
+            }
         }
     }
 
@@ -238,6 +268,11 @@ impl Mix {
     }
 
     fn append(&mut self, out: &mut Vec<u8>) {
+        if let Some(unit) = self.unit.take() {
+            self.append_unit(&unit, out);
+            self.unit = Some(unit);
+            return;
+        }
         let key = self.random() % self.keys;
         // Writing to a Vec cannot fail.
         let _ = if self.random() % 100 < self.set_percent {
@@ -257,6 +292,8 @@ struct Lane {
     unsent: Vec<u8>,
     unread: Vec<u8>,
     started: VecDeque<Instant>,
+    /// Replies of the first request that have been read, and whether one of them is an error.
+    heard: (usize, bool),
 }
 
 impl Lane {
@@ -264,7 +301,13 @@ impl Lane {
         let stream = TcpStream::connect((options.host.as_str(), options.port))?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
-        Ok(Lane { stream, unsent: Vec::new(), unread: Vec::new(), started: VecDeque::new() })
+        Ok(Lane {
+            stream,
+            unsent: Vec::new(),
+            unread: Vec::new(),
+            started: VecDeque::new(),
+            heard: (0, false),
+        })
     }
 
     fn push(&mut self, started: Instant, mix: &mut Mix) {
@@ -291,7 +334,7 @@ impl Lane {
         Ok(())
     }
 
-    fn read(&mut self, measure_from: Instant, tally: &mut Tally) -> io::Result<()> {
+    fn read(&mut self, measure_from: Instant, replies: usize, tally: &mut Tally) -> io::Result<()> {
         if self.started.is_empty() {
             return Ok(());
         }
@@ -305,8 +348,12 @@ impl Lane {
         let now = Instant::now();
         let mut at = 0;
         while let Some(len) = reply_len(&self.unread[at..])? {
-            let is_error = self.unread[at] == b'-';
+            self.heard = (self.heard.0 + 1, self.heard.1 || self.unread[at] == b'-');
             at += len;
+            if self.heard.0 < replies {
+                continue;
+            }
+            let (_, is_error) = std::mem::take(&mut self.heard);
             let started = self
                 .started
                 .pop_front()
@@ -321,22 +368,32 @@ impl Lane {
     }
 }
 
-/// Length of the first whole reply in `bytes`; SET and GET answer only with lines and bulk strings.
+/// Length of the first whole reply in `bytes`.
 fn reply_len(bytes: &[u8]) -> io::Result<Option<usize>> {
-    let Some(line_len) = bytes.iter().position(|&byte| byte == b'\n').map(|at| at + 1) else {
-        return Ok(None);
-    };
-    let malformed = || io::Error::new(ErrorKind::InvalidData, "not a reply to SET or GET");
-    match bytes[0] {
-        b'+' | b'-' | b':' | b'_' => Ok(Some(line_len)),
-        b'$' => {
-            let text = std::str::from_utf8(&bytes[1..line_len]).map_err(|_| malformed())?;
-            let body_len: i64 = text.trim_end().parse().map_err(|_| malformed())?;
-            let total = if body_len < 0 { line_len } else { line_len + body_len as usize + 2 };
-            Ok((bytes.len() >= total).then_some(total))
+    let malformed = || io::Error::new(ErrorKind::InvalidData, "not a reply of RESP2");
+    let (mut at, mut missing) = (0, 1);
+    while missing > 0 {
+        let Some(line_len) = bytes[at..].iter().position(|&byte| byte == b'\n').map(|end| end + 1) else {
+            return Ok(None);
+        };
+        let number = || -> io::Result<i64> {
+            let text = std::str::from_utf8(&bytes[at + 1..at + line_len]).map_err(|_| malformed())?;
+            text.trim_end().parse().map_err(|_| malformed())
+        };
+        let (body_len, elements) = match bytes[at] {
+            b'+' | b'-' | b':' | b'_' => (0, 0),
+            b'$' => (number()?.max(-2) + 2, 0),
+            b'*' => (0, number()?.max(0)),
+            _ => return Err(malformed()),
+        };
+        // A null has no body.
+        at += line_len + if body_len > 1 { body_len as usize } else { 0 };
+        missing = missing - 1 + elements as usize;
+        if at > bytes.len() {
+            return Ok(None);
         }
-        _ => Err(malformed()),
     }
+    Ok(Some(at))
 }
 
 fn report(options: &Options, tally: &Tally) {
@@ -385,14 +442,31 @@ mod tests {
 
     #[test]
     fn a_reply_is_whole_only_with_its_last_byte() {
-        for reply in [&b"+OK\r\n"[..], b"$-1\r\n", b"_\r\n", b"$3\r\nabc\r\n", b"-ERR no\r\n"] {
+        let nested = b"*3\r\n$1\r\na\r\n*2\r\n:1\r\n*-1\r\n$0\r\n\r\n";
+        for reply in
+            [&b"+OK\r\n"[..], b"$-1\r\n", b"_\r\n", b"$3\r\nabc\r\n", b"-ERR no\r\n", b"*0\r\n", nested]
+        {
             for cut in 0..reply.len() {
                 assert_eq!(reply_len(&reply[..cut]).unwrap(), None);
             }
             assert_eq!(reply_len(&[reply, b"+next"].concat()).unwrap(), Some(reply.len()));
         }
-        assert!(reply_len(b"*1\r\n").is_err());
+        assert!(reply_len(b">1\r\n").is_err());
         assert!(reply_len(b"$x\r\n").is_err());
+    }
+
+    #[test]
+    fn a_unit_is_several_commands() {
+        let options = Options { unit: Some("MULTI; SET a%k %v ;EXEC".into()), keys: 1, ..Options::default() };
+        let mut mix = Mix::new(&Options { value_bytes: 2, ..options });
+        let mut out = Vec::new();
+        mix.append(&mut out);
+        let set = "*3\r\n$3\r\nSET\r\n$17\r\nakey:000000000000\r\n$2\r\nxx\r\n";
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            format!("*1\r\n$5\r\nMULTI\r\n{set}*1\r\n$4\r\nEXEC\r\n")
+        );
+        assert_eq!(mix.replies(), 3);
     }
 
     #[test]

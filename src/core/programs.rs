@@ -432,10 +432,8 @@ impl CoreState {
             if self.monitored && program.is_exec {
                 self.feed_monitors(program.to.conn, command, &args, false);
             }
-            match self.run_command(number, program, command, &args) {
-                Ok(None) => {}
-                Ok(Some(progress)) => break progress,
-                Err(error) => Reply::new(&mut program.out, program.call.resp).error(&error),
+            if let Some(progress) = self.run_command(number, program, command, &args) {
+                break progress;
             }
         };
         program.commands = commands;
@@ -494,47 +492,58 @@ impl CoreState {
         program: &mut Program,
         command: &'static Command,
         args: &[&[u8]],
-    ) -> Result<Option<Progress>, Error> {
-        let mut part = self.spare_buffer();
+    ) -> Option<Progress> {
         let call = program.call;
         let result = match command.entry.run {
             Run::Keys(handler) => {
-                let result = self.run_part(program, handler, args, call.db, call.resp, &mut part);
+                let mut out = std::mem::take(&mut program.out);
+                let result = self.run_part(program, handler, args, call.db, call.resp, &mut out);
+                program.out = out;
                 self.publish_events();
                 result
             }
             Run::Session(handler) => {
-                match self.run_session_part(program, command, handler, args, &mut part) {
+                let mut part = self.spare_buffer();
+                let result = match self.run_session_part(program, command, handler, args, &mut part) {
                     Ok(Flow::Done) => Ok(()),
                     Ok(Flow::Ask(query, then)) => {
                         // Others run meanwhile.
                         self.release_pushes(program.to.conn);
                         self.ask(program.to.conn, Some(number), args, &query, part, then);
-                        return Ok(Some(Progress::Asks));
+                        return Some(Progress::Asks);
                     }
-                    Err(error) => Err(error),
-                }
+                    Err(error) => {
+                        part.clear();
+                        Reply::new(&mut part, call.resp).error(&error);
+                        Err(error)
+                    }
+                };
+                program.out.extend_from_slice(&part);
+                self.recycle_buffer(part);
+                result
             }
             Run::Script(kind) => match self.begin_script(program, command, kind, args) {
                 Ok(script) => {
                     program.script = Some(script);
-                    return Ok(None);
+                    return None;
                 }
                 Err(Refusal::Busy) => {
                     program.next -= 1;
-                    return Ok(Some(Progress::Slice));
+                    return Some(Progress::Slice);
                 }
-                Err(Refusal::Error(error)) => Err(error),
+                Err(Refusal::Error(error)) => {
+                    Reply::new(&mut program.out, call.resp).error(&error);
+                    Err(error)
+                }
             },
             Run::Subcommands | Run::Exec => unreachable!("it is never queued"),
         };
-        if result.is_ok() {
-            program.out.extend_from_slice(&part);
+        // A script that stands for itself is counted when its reply is sent.
+        if program.is_exec {
+            let whose = Whose { core: self.core, to: program.to };
+            self.account(command, args, whose, result.as_ref().err());
         }
-        self.recycle_buffer(part);
-        let whose = Whose { core: self.core, to: program.to };
-        self.account(command, args, whose, result.as_ref().err());
-        result.map(|()| None)
+        None
     }
 
     /// Runs a command on keys, its reply into `out`.

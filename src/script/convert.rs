@@ -307,9 +307,10 @@ fn write_big_number(reply: &mut Reply<'_>, digits: &[u8]) {
     }
 }
 
-/// Writes an error reply of several pieces of text.
+/// Writes an error reply of several pieces of text, each up to its first zero.
 pub(super) fn write_error(reply: &mut Reply<'_>, pieces: &[&[u8]]) {
-    write_line(reply, b'-', trim(c_string(&pieces.concat())));
+    let text: Vec<u8> = pieces.iter().flat_map(|piece| c_string(piece)).copied().collect();
+    write_line(reply, b'-', trim(&text));
 }
 
 fn write_line(reply: &mut Reply<'_>, marker: u8, text: &[u8]) {

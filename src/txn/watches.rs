@@ -1,8 +1,8 @@
 //! Clients that watch keys of a shard (`WATCH`), and whether one of these keys has changed.
 //!
 //! Representation: for each watcher its keys and whether one has changed; for each key its watchers. A key whose time was
-//! over when it was watched is as good as gone: its removal is no change. One whose time is over later has changed, whether
-//! it was removed or not. Invariant: the keys of the shard's [`Modified`] that are here count once for each watcher.
+//! over when it was watched is as good as gone: its removal is no change, nor is another key in its place whose time is over.
+//! One whose time is over later has changed, whether it was removed or not. Invariant: the keys of the shard's [`Modified`] that are here count once for each watcher.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,9 @@ pub struct Watcher {
 #[derive(Debug)]
 struct Watched {
     key: DbKey,
-    /// Its time was over when it was watched, and it is still there.
+    /// It was there when it was watched, and its time was not over.
+    there: bool,
+    /// It is there, but its time was over when that was noticed last.
     stale: bool,
 }
 
@@ -55,8 +57,10 @@ impl Watches {
         }
         watchers.push(watcher);
         shard.modified.add(key.0, &key.1);
-        let stale = item(&key, shard).is_some_and(|item| item.is_expired(shard.now_ms));
-        self.watches.entry(watcher).or_default().keys.push(Watched { key, stale });
+        let found = item(&key, shard);
+        let stale = found.is_some_and(|item| item.is_expired(shard.now_ms));
+        let there = found.is_some() && !stale;
+        self.watches.entry(watcher).or_default().keys.push(Watched { key, there, stale });
     }
 
     /// A client watches no key any more.
@@ -75,11 +79,13 @@ impl Watches {
     /// A key has changed.
     pub fn note(&mut self, key: &DbKey, shard: &Shard) {
         let Some(watchers) = self.watchers.get(key) else { return };
-        let gone = item(key, shard).is_none();
+        let now = item(key, shard);
+        let stale = now.is_some_and(|item| item.is_expired(shard.now_ms));
         for watcher in watchers {
             let Some(watch) = self.watches.get_mut(watcher) else { continue };
             match watch.keys.iter_mut().find(|watched| watched.key == *key) {
-                Some(watched) if watched.stale && gone => watched.stale = false,
+                // As good as gone before, and now.
+                Some(watched) if !watched.there && (now.is_none() || stale) => watched.stale = stale,
                 _ => watch.changed = true,
             }
         }

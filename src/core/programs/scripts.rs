@@ -36,6 +36,9 @@ const KNOWN_MAX: usize = 10_000;
 const COPIED_ELEMENTS_MAX: usize = 128;
 const COPIED_BYTES_MAX: usize = 16 * 1024;
 
+/// How long a script that calls commands may run without a stop, in nanoseconds.
+const SLICE_NS: u64 = 1_000_000;
+
 const UNKNOWN: Error = Error::text("ERR Unknown Redis command called from script");
 const WRONG_ARITY: Error = Error::text("ERR Wrong number of args calling Redis command from script");
 const NOT_ALLOWED: Error = Error::text("ERR This Redis command is not allowed from script");
@@ -261,6 +264,7 @@ impl CoreState {
     /// Lets a script run until it ends, wants more time, or waits.
     pub(super) fn drive(&mut self, number: u64, program: &mut Program, script: &mut Script) -> Driven {
         let Script { run, resume, about } = script;
+        let started = self.clock.ticks();
         loop {
             let step = match std::mem::replace(resume, Resume::Go) {
                 Resume::Begin => run.resume(Input::Begin, &mut program.out),
@@ -284,6 +288,11 @@ impl CoreState {
                         Called::Replied(reply) => *resume = Resume::Reply(reply),
                         Called::Asks => return Driven::Asks,
                         Called::Beyond => return Driven::Beyond,
+                    }
+                    // The engine measures from one command to the next.
+                    if self.clock.ticks_to_ns(self.last_ticks.wrapping_sub(started)) > SLICE_NS {
+                        self.announce_slow(about);
+                        return Driven::Slice;
                     }
                 }
             }
@@ -379,7 +388,7 @@ impl CoreState {
         Ok(command)
     }
 
-    /// Runs it. `Ok(None)` if its reply is in `out`.
+    /// Runs it. `Ok(None)` if its reply, which may be an error, is in `out`.
     fn run_allowed(
         &mut self,
         number: u64,
@@ -410,7 +419,7 @@ impl CoreState {
                 }
                 result
             }
-            Run::Session(_) if about.bounded && command.flags.contains(Flags::PUBSUB) => {
+            Run::Session(_) if about.bounded && matches!(command.full_name, "publish" | "spublish") => {
                 let shard = command.full_name == "spublish";
                 let receivers = self.pubsub.receivers(args[1], shard);
                 let (channel, message) = (args[1].to_vec(), args[2].to_vec());

@@ -1,7 +1,7 @@
 //! How Lua calls functions of Rust: [`Args`] checks arguments as Lua's own library does, and a [`Failure`] becomes the Lua
 //! error that a native function would raise, with the place and the name of the call.
 
-use super::{raise, to_i64};
+use super::{SLOTS, raise, to_i64};
 use mlua::{Function, Lua, LuaString, MultiValue, Table, Value};
 
 /// What a function answers.
@@ -54,6 +54,9 @@ impl From<mlua::Error> for Failure {
 const NATIVE: usize = 1;
 const CALLER: usize = 2;
 
+/// The slots that `mlua` takes of a callback's, beside arguments and results.
+const OWN_SLOTS: usize = 16;
+
 fn located(lua: &Lua, text: &[u8]) -> Vec<u8> {
     let place = lua.inspect_stack(CALLER, |caller| {
         caller
@@ -82,15 +85,22 @@ fn argument_error(lua: &Lua, position: usize, reason: &[u8]) -> Vec<u8> {
     [head.as_bytes(), reason, b")"].concat()
 }
 
+/// What `raise` raises.
+fn refuse(lua: &Lua, failure: Failure) -> mlua::Result<MultiValue> {
+    Ok(MultiValue::from_vec(vec![raise::mark(), failure.into_value(lua)?]))
+}
+
 /// A Lua function that runs `body`.
 pub fn function<F>(lua: &Lua, body: F) -> mlua::Result<Function>
 where
     F: Fn(&Lua, Args<'_>) -> Answer + 'static,
 {
     let callback = lua.create_function(move |lua, values: MultiValue| {
+        let slots = values.len() + OWN_SLOTS;
         match body(lua, Args { lua, values: values.into_vec() }) {
-            Ok(results) => Ok(results),
-            Err(failure) => Ok(MultiValue::from_vec(vec![raise::mark(), failure.into_value(lua)?])),
+            Ok(results) if slots + results.len() <= SLOTS => Ok(results),
+            Ok(_) => refuse(lua, Failure::Lua(mlua::Error::StackError)),
+            Err(failure) => refuse(lua, failure),
         }
     })?;
     raise::raising(lua, callback)
@@ -248,8 +258,8 @@ mod tests {
                 "!user_script:1: Expected value but found invalid token at character 1",
             ),
             (
-                "return coroutine.wrap(cjson.decode)('x')",
-                "!user_script:1: Expected value but found invalid token at character 1",
+                "return coroutine.wrap(function() cjson.decode('x') end)()",
+                "!user_script:1: user_script:1: Expected value but found invalid token at character 1",
             ),
             (
                 "return table.concat(cjson.decode('[1,2]'), bit.bor('0x10', ' 1 ')), #cjson.encode(12)",

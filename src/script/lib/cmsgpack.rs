@@ -339,7 +339,6 @@ fn check_key(lua: &Lua, key: &Value) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{check, run, state};
-    use super::*;
     use proptest::prelude::*;
 
     #[test]
@@ -363,7 +362,7 @@ mod tests {
             ),
             ("return cmsgpack.pack(2^63, -2^63)", r"\xca_\x00\x00\x00\xd3\x80\x00\x00\x00\x00\x00\x00\x00"),
             (
-                "return cmsgpack.pack(0.1, 0.5, -0, 1/0, 1e300)",
+                "return cmsgpack.pack(0.1, 0.5, -tonumber('0'), 1/0, 1e300)",
                 r"\xcb?\xb9\x99\x99\x99\x99\x99\x9a\xca?\x00\x00\x00\x00\xca\x7f\x80\x00\x00\xcb~7\xe4<\x88\x00u\x9c",
             ),
             ("return cmsgpack.pack(nil, true, false, print, cjson.null)", r"\xc0\xc3\xc2\xc0\xc0"),
@@ -516,7 +515,10 @@ mod tests {
             "('\\129\\1'):rep(9000)",
             "('\\129'):rep(9000)",
         ] {
-            let answer = run(&lua, &format!("return type(select(2, pcall(cmsgpack.unpack, {source})))"));
+            let answer = run(
+                &lua,
+                &format!("return type(select(2, pcall(function() return (cmsgpack.unpack({source})) end)))"),
+            );
             assert!(["string", "number"].contains(&&*answer), "{source}: {answer}");
         }
     }

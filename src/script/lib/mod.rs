@@ -68,7 +68,9 @@ mod tests {
             Value::Boolean(flag) => flag.to_string(),
             Value::Integer(number) => number.to_string(),
             Value::Number(number) => crate::base::number::format_f64_17(*number),
-            Value::String(text) => text.as_bytes().escape_ascii().to_string(),
+            Value::String(text) => {
+                text.as_bytes().escape_ascii().to_string().replace("\\'", "'").replace("\\\"", "\"")
+            }
             Value::LightUserData(_) => "null".into(),
             other => other.type_name().into(),
         }

@@ -19,7 +19,11 @@ pub(super) fn decode(lua: &Lua, settings: &Settings, json: &[u8]) -> Result<Valu
     let scanner = Scanner { json, at: 0, invalid_numbers: settings.decode_invalid_numbers.get() == 1 };
     let max_depth = settings.decode_max_depth.get() as usize;
     let mut decoder = Decoder { lua, scanner, open: Vec::new(), max_depth, slots: 1 };
-    let value = decoder.value()?;
+    let value = decoder.value().map_err(|failure| match failure {
+        // Open tables and their keys are also held by `mlua`, which has a little less room than the reference.
+        Failure::Lua(mlua::Error::StackError) => decoder.too_deep(),
+        other => other,
+    })?;
     match decoder.scanner.next() {
         (_, Token::End) => Ok(value),
         found => Err(unexpected("the end", &found)),
@@ -329,17 +333,16 @@ impl<'a> Decoder<'a> {
 
     /// A new table, one level further down.
     fn descend(&mut self, slots: usize) -> Result<Table, Failure> {
-        let depth = self.open.len() + 1;
-        if depth <= self.max_depth && self.slots + slots <= SLOTS {
-            match self.lua.create_table() {
-                // Open tables are also held by `mlua`, which has a little less room than the reference.
-                Err(mlua::Error::StackError) => {}
-                table => return Ok(table?),
-            }
+        if self.open.len() >= self.max_depth || self.slots + slots > SLOTS {
+            return Err(self.too_deep());
         }
-        let position = self.scanner.at as i32;
+        Ok(self.lua.create_table()?)
+    }
+
+    fn too_deep(&self) -> Failure {
+        let (depth, position) = (self.open.len() + 1, self.scanner.at as i32);
         let text = format!("Found too many nested data structures ({depth}) at character {position}");
-        Err(Failure::located(text))
+        Failure::located(text)
     }
 }
 
@@ -374,7 +377,7 @@ mod tests {
                 "1, 16, 5, -3, 1, -0.5, inf",
             ),
             ("return unpack(cjson.decode('[inf, -Infinity, NaN, nan(x_1), -0]'))", "inf, -inf, nan, nan, -0"),
-            (r#"return cjson.decode('"\\"\\\\\\/\\b\\f\\n\\r\\t"')"#, r#"\"\\/\x08\x0c\n\r\t"#),
+            (r#"return cjson.decode('"\\"\\\\\\/\\b\\f\\n\\r\\t"')"#, r#""\\/\x08\x0c\n\r\t"#),
             (
                 r#"return cjson.decode('"a\\u0041\\u00e9\\u20AC\\ud83d\\ude00\\u0000b"')"#,
                 r"aA\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\x00b",
@@ -392,7 +395,7 @@ mod tests {
                 "local t = cjson.decode('[1,null,{\"x\":[true]}]') return t[2] == cjson.null, t[3].x[1]",
                 "true, true",
             ),
-            ("return cjson.decode('1\\0junk'), cjson.decode(12)", "1, 12"),
+            ("return cjson.decode('12\\0junk'), cjson.decode(12)", "12, 12"),
         ]);
     }
 
