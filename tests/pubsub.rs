@@ -351,6 +351,43 @@ fn a_publisher_that_listens_gets_the_reply_first() {
 }
 
 #[test]
+fn what_a_transaction_publishes_to_its_own_client_comes_after_its_reply() {
+    everywhere_in_resp3(|server| {
+        while_others_publish(server, 2, || {
+            let mut client = listener(server, 3, "SUBSCRIBE y");
+            for _ in 0..50 {
+                // CLIENT LIST waits for other cores, while others' commands run.
+                for line in ["MULTI", "PUBLISH y 1", "CLIENT LIST", "PUBLISH y 2"] {
+                    assert!(matches!(call(&mut client, line), Value::Simple(_)), "{line}");
+                }
+                let Value::Array(replies) = call(&mut client, "EXEC") else { panic!("no replies") };
+                assert_eq!((&replies[0], &replies[2]), (&Value::Int(1), &Value::Int(1)));
+                assert_eq!(read(&mut client), push(3, "message y 1"));
+                assert_eq!(read(&mut client), push(3, "message y 2"));
+            }
+            // Whoever begins to listen in a transaction gets the messages of others after its reply, too.
+            for _ in 0..20 {
+                let mut beginner = server.client_resp(3);
+                for line in ["MULTI", "SUBSCRIBE x", "CLIENT LIST", "PUBLISH x 2"] {
+                    assert!(matches!(call(&mut beginner, line), Value::Simple(_)), "{line}");
+                }
+                let Value::Array(replies) = call(&mut beginner, "EXEC") else { panic!("no replies") };
+                assert_eq!(replies[0], push(3, "subscribe x 1"));
+                while read(&mut beginner) != push(3, "message x 2") {}
+            }
+            client.send(&["SUBSCRIBE", "a", "b"]).expect("sent");
+            client.read_many(2).expect("confirmations");
+            assert_eq!(call(&mut client, "MULTI"), Value::ok());
+            for line in ["UNSUBSCRIBE a", "SSUBSCRIBE s", "PUBLISH a 1"] {
+                assert!(matches!(call(&mut client, line), Value::Simple(_)), "{line}");
+            }
+            let wanted = vec![push(3, "unsubscribe a 2"), push(3, "ssubscribe s 1"), Value::Int(0)];
+            assert_eq!(call(&mut client, "EXEC"), Value::Array(wanted));
+        });
+    });
+}
+
+#[test]
 fn messages_come_between_replies_and_while_a_command_waits() {
     everywhere_in_resp3(|server| {
         let (mut client, mut publisher) = (listener(server, 3, "SUBSCRIBE x"), server.client());

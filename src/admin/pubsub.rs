@@ -112,16 +112,25 @@ fn confirm(cx: &mut Cx<'_>, word: &str, kind: Kind, name: Option<&[u8]>) {
 /// know.
 pub fn settle(cx: &mut Cx<'_>, changes: Vec<Change>) -> Flow {
     cx.client().subscriptions = cx.core.pubsub.counts(cx.conn);
-    if changes.is_empty() || cx.core.map.shards() == 1 {
-        cx.core.pubsub.activate(cx.conn);
+    if changes.is_empty() {
+        return Flow::Done;
+    }
+    if cx.core.map.shards() == 1 {
+        take_effect(cx);
         return Flow::Done;
     }
     Flow::Ask(Query::Subscriptions(Arc::new(changes)), all_know)
 }
 
 fn all_know(cx: &mut Cx<'_>, _: Vec<Answer>) -> Result<(), Error> {
-    cx.core.pubsub.activate(cx.conn);
+    take_effect(cx);
     Ok(())
+}
+
+/// Lets messages come, behind the reply.
+fn take_effect(cx: &mut Cx<'_>) {
+    cx.core.pubsub.activate(cx.conn);
+    cx.core.held_pushes.messages.entry(cx.conn).or_default();
 }
 
 /// Tells the other cores what subscriptions have ended with a client, and does not wait for them.

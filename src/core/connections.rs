@@ -120,6 +120,7 @@ impl CoreState {
         if client.session.monitor {
             crate::admin::monitor::announce(self);
         }
+        self.held_pushes.messages.remove(&conn);
         if client.is_subscribed() {
             let ended = self.pubsub.unsubscribe_all(conn);
             crate::admin::pubsub::announce(self, ended);

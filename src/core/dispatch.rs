@@ -344,7 +344,9 @@ impl CoreState {
             if command.is_some_and(|command| matches!(command.entry.run, Run::Exec)) {
                 let reason = text.split_once(' ').map_or(text.as_str(), |(_, reason)| reason);
                 text = format!("EXECABORT Transaction discarded because of: {reason}");
-                self.clients.get_mut(conn).map(|client| client.session.multi = None);
+                if let Some(client) = self.clients.get_mut(conn) {
+                    client.session.multi = None;
+                }
                 self.unwatch(conn);
             }
         }
@@ -716,7 +718,7 @@ impl CoreState {
         client.running = Running::new(args);
         let (resp, whose) = (client.session.resp, Whose::new(self.core, conn, client.id));
         let mut out = self.spare_buffer();
-        self.pushes_to_self.conn = Some(conn);
+        self.held_pushes.running = Some(conn);
         let mut cx = Cx { core: self, conn, command, args, reply: Reply::new(&mut out, resp) };
         let result = handler(&mut cx);
         if let Ok(Flow::Ask(query, then)) = result {

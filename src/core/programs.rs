@@ -416,7 +416,7 @@ impl CoreState {
     fn run_program(&mut self, number: u64, program: &mut Program) -> Progress {
         let commands = std::mem::take(&mut program.commands);
         let now_ms = self.set_time(program.now_ms);
-        self.pushes_to_self.conn = Some(program.to.conn);
+        self.held_pushes.running = Some(program.to.conn);
         let progress = loop {
             if let Some(script) = program.script.take()
                 && let Some(progress) = self.run_on(number, program, &commands, script)
@@ -437,7 +437,7 @@ impl CoreState {
             }
         };
         program.commands = commands;
-        self.pushes_to_self.conn = None;
+        self.held_pushes.running = None;
         self.set_time(now_ms);
         progress
     }

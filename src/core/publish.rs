@@ -8,7 +8,7 @@
 use smallvec::SmallVec;
 
 use crate::core::connections::UNCOUNTED_OUTPUT_BYTES;
-use crate::core::state::{CoreState, PushesToSelf};
+use crate::core::state::{CoreState, HeldPushes};
 use crate::net::clients::Clients;
 use crate::protocol::resp::{Reply, Resp};
 use crate::pubsub::Subscriber;
@@ -46,7 +46,7 @@ impl CoreState {
             clients: &mut self.clients,
             dirty: &mut self.dirty,
             spare_buffers: &mut self.spare_buffers,
-            to_self: &mut self.pushes_to_self,
+            held: &mut self.held_pushes,
             output_max_bytes: match self.config.client_output_buffer_limits.pubsub.hard_bytes {
                 0 => usize::MAX,
                 hard_bytes => (hard_bytes + UNCOUNTED_OUTPUT_BYTES) as usize,
@@ -69,18 +69,19 @@ impl CoreState {
         (receivers, cores)
     }
 
-    /// A command about the session has run and replied: now the client may have what was published to it meanwhile.
+    /// A command about the session has run and replied: now the client may have what was held back for it.
     #[inline]
     pub(super) fn release_pushes(&mut self, conn: ConnId) {
-        self.pushes_to_self.conn = None;
-        if self.pushes_to_self.bytes.is_empty() {
+        self.held_pushes.running = None;
+        if self.held_pushes.messages.is_empty() {
             return;
         }
-        if let Some(client) = self.clients.get_mut(conn) {
-            client.row.push(&self.pushes_to_self.bytes);
+        if let Some(messages) = self.held_pushes.messages.remove(&conn)
+            && let Some(client) = self.clients.get_mut(conn).filter(|_| !messages.is_empty())
+        {
+            client.row.push(&messages);
             CoreState::mark_dirty(&mut self.dirty, client);
         }
-        self.pushes_to_self.bytes = Vec::new();
     }
 }
 
@@ -108,7 +109,7 @@ struct Delivery<'a> {
     clients: &'a mut Clients,
     dirty: &'a mut Vec<ConnId>,
     spare_buffers: &'a mut Vec<Vec<u8>>,
-    to_self: &'a mut PushesToSelf,
+    held: &'a mut HeldPushes,
     /// Clients that have more output than this are closed at the end of the turn.
     output_max_bytes: usize,
 }
@@ -131,8 +132,8 @@ impl Delivery<'_> {
                 Resp::V2 => b'*',
                 Resp::V3 => b'>',
             };
-            if self.to_self.conn == Some(subscriber.conn) {
-                self.to_self.bytes.extend_from_slice(frame);
+            if let Some(held) = self.held.of(subscriber.conn) {
+                held.extend_from_slice(frame);
                 continue;
             }
             if client.row.is_bare()

@@ -331,7 +331,7 @@ impl CoreState {
         client.waiting = Waiting::No;
         let resp = client.session.resp;
         let mut out = asking.reply;
-        self.pushes_to_self.conn = Some(asking.conn);
+        self.held_pushes.running = Some(asking.conn);
         let mut cx = admin::Cx {
             core: self,
             conn: asking.conn,

@@ -92,13 +92,26 @@ pub struct Asking {
     pub then: fn(&mut admin::Cx<'_>, Vec<Answer>) -> Result<(), crate::protocol::Error>,
 }
 
-/// Messages to the client whose command about the session is running.
+/// Messages to clients that come after the reply of what they run: those that a client publishes to itself, and all that
+/// come to one that begins to listen by a transaction, before the reply that confirms it.
 #[derive(Debug, Default)]
-pub struct PushesToSelf {
-    /// Its connection, while one is running.
-    pub conn: Option<ConnId>,
-    /// The encoded messages.
-    pub bytes: Vec<u8>,
+pub struct HeldPushes {
+    /// The connection whose command about the session, or whose transaction, is running right now.
+    pub running: Option<ConnId>,
+    /// Encoded messages, by connection: a transaction may wait for other cores while others' commands run. All that come to a
+    /// client with an entry join it.
+    pub messages: AHashMap<ConnId, Vec<u8>>,
+}
+
+impl HeldPushes {
+    /// What is held for this client, if something has to be.
+    #[inline]
+    pub fn of(&mut self, conn: ConnId) -> Option<&mut Vec<u8>> {
+        if self.running == Some(conn) {
+            return Some(self.messages.entry(conn).or_default());
+        }
+        if self.messages.is_empty() { None } else { self.messages.get_mut(&conn) }
+    }
 }
 
 /// `CLIENT PAUSE`.
@@ -223,8 +236,8 @@ pub struct CoreState {
     pub upkeep_paused: bool,
     /// Who listens to which channels.
     pub pubsub: PubSub,
-    /// What is published to the client whose command about the session runs: its reply comes first.
-    pub pushes_to_self: PushesToSelf,
+    /// Messages that wait for a reply.
+    pub held_pushes: HeldPushes,
     /// Clients in `MONITOR`, by core.
     pub monitors: Vec<usize>,
     /// Whether there is any.
@@ -296,7 +309,7 @@ impl CoreState {
             pause: None,
             upkeep_paused: false,
             pubsub: PubSub::default(),
-            pushes_to_self: PushesToSelf::default(),
+            held_pushes: HeldPushes::default(),
             monitors: vec![0; map.shards()],
             monitored: false,
             parser: Parser::default(),
