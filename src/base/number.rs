@@ -305,6 +305,50 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn a_number_is_read_up_to_where_it_ends() {
+        for (text, value, length) in [
+            ("12,", 12.0, 2),
+            ("-1.5e3e4", -1500.0, 6),
+            ("1e", 1.0, 1),
+            ("1e+x", 1.0, 1),
+            (".5.", 0.5, 2),
+            ("0x", 0.0, 1),
+            ("0x.p1", 0.0, 1),
+            ("-0x1.8P+1z", -3.0, 9),
+            ("0x1p", 1.0, 3),
+            ("infinit", f64::INFINITY, 3),
+            ("-INFINITYx", f64::NEG_INFINITY, 9),
+            ("1e999", f64::INFINITY, 5),
+        ] {
+            assert_eq!(parse_f64_prefix(text.as_bytes()), Some((value, length)), "{text}");
+        }
+        for (text, negative, length) in [("nan", false, 3), ("-NaN(1_a)b", true, 9), ("+nan(1", false, 4)] {
+            let (value, read) = parse_f64_prefix(text.as_bytes()).expect("NaN");
+            assert!(value.is_nan() && value.is_sign_negative() == negative && read == length, "{text}");
+        }
+        for text in ["", "-", "+", ".", "e5", "x", "in", "na", "- 1", "--1"] {
+            assert_eq!(parse_f64_prefix(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn digits_are_cut_off_as_by_printf() {
+        for (value, digits, text) in [
+            (1.0 / 3.0, 14, "0.33333333333333"),
+            (123456789012345.0, 14, "1.2345678901234e+14"),
+            (1234.0, 3, "1.23e+03"),
+            (0.00012345, 2, "0.00012"),
+            (0.000012345, 2, "1.2e-05"),
+            (9.99, 2, "10"),
+            (1e300, 14, "1e+300"),
+            (-0.0, 14, "-0"),
+            (5e-324, 1, "5e-324"),
+        ] {
+            assert_eq!(format_f64_digits(value, digits), text);
+        }
+    }
+
+    #[test]
     fn integers_are_canonical() {
         for n in [0, 1, -1, 10, i64::MAX, i64::MIN, 999_999_999_999_999_999, 1_000_000_000_000_000_000] {
             assert_eq!(parse_i64(n.to_string().as_bytes()), Some(n));

@@ -106,8 +106,11 @@ where
     raise::raising(lua, callback)
 }
 
+/// The body of a function that captures nothing.
+type Body = fn(&Lua, Args<'_>) -> Answer;
+
 /// A table of functions.
-pub(super) fn table_of(lua: &Lua, functions: &[(&str, fn(&Lua, Args<'_>) -> Answer)]) -> mlua::Result<Table> {
+pub(super) fn table_of(lua: &Lua, functions: &[(&str, Body)]) -> mlua::Result<Table> {
     let table = lua.create_table_with_capacity(0, functions.len())?;
     for (name, body) in functions {
         table.raw_set(*name, function(lua, *body)?)?;

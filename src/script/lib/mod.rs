@@ -12,8 +12,11 @@ pub mod cmsgpack;
 mod raise;
 pub mod structs;
 
+/// Makes the table of a library.
+pub type MakeTable = fn(&mlua::Lua) -> mlua::Result<mlua::Table>;
+
 /// The libraries: the name of the global, and what makes its table.
-pub const LIBRARIES: [(&str, fn(&mlua::Lua) -> mlua::Result<mlua::Table>); 4] =
+pub const LIBRARIES: [(&str, MakeTable); 4] =
     [("cjson", cjson::table), ("struct", structs::table), ("cmsgpack", cmsgpack::table), ("bit", bit::table)];
 
 /// The stack slots that Lua gives to one native function. The reference libraries keep what they work on there, so this
