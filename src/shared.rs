@@ -90,6 +90,8 @@ pub struct Shared {
     pub executable: String,
     /// Scripts and functions that can be called.
     pub scripts: Arc<Scripts>,
+    /// Test aid (`DEBUG SET-DISABLE-DENY-SCRIPTS`): scripts may call what they otherwise must not.
+    pub scripts_may_all: AtomicBool,
     /// Scripts, and functions, that have run for `busy-reply-threshold` on all cores.
     slow_scripts: [AtomicU32; 2],
 }
@@ -126,6 +128,7 @@ impl Shared {
             replication_id,
             executable,
             scripts: Arc::default(),
+            scripts_may_all: AtomicBool::new(false),
             slow_scripts: Default::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! `DEBUG`: what tests of Redis and its clients use of it. Subcommands about the data set ask every core for its part;
 //! they take no part in the ordering of commands, so that they are exact only while nothing else writes.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::admin::{Cx, Flow};
@@ -25,6 +26,10 @@ pub fn debug(cx: &mut Cx<'_>) -> Result<Flow, Error> {
     match (args[1].to_ascii_lowercase().as_slice(), args.len()) {
         (b"help", 2) => help(args, &mut cx.reply)?,
         (b"sleep" | b"set-active-expire" | b"pause-cron", 3) => return on_all(cx, ok),
+        (b"set-disable-deny-scripts", 3) => {
+            cx.core.shared.scripts_may_all.store(switch(args[2]), Ordering::Relaxed);
+            cx.reply.ok();
+        }
         (b"populate", 3..=5) => {
             positive(args[2])?;
             args.get(4).map(|size| positive(size)).transpose()?;

@@ -461,5 +461,6 @@ static DEBUG: &[(&str, &str)] = &[
     ("replybuffer option value", "Accepted without effect: reply buffers have no fixed size."),
     ("sdslen key", "Shows the lengths of a key and its string."),
     ("set-active-expire <0 | 1>", "Stops removing expired keys that nobody asks for, or lets it go on."),
+    ("set-disable-deny-scripts <0 | 1>", "Lets scripts call commands that they must not call, or no more."),
     ("sleep seconds/double", "Does nothing for that long, on every core."),
 ];

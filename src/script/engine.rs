@@ -27,7 +27,7 @@ const FUNCTION2_VERSION: u16 = 10;
 
 /// VMs of a core.
 struct Pool {
-    idle: RefCell<Vec<Box<Vm>>>,
+    idle: RefCell<Vec<Vm>>,
     busy: Cell<usize>,
     logger: Logger,
 }
@@ -280,18 +280,18 @@ impl Scripts {
 }
 
 impl Pool {
-    fn take(&self, generation: u64) -> Result<Box<Vm>, Error> {
+    fn take(&self, generation: u64) -> Result<Vm, Error> {
         let mut idle = self.idle.borrow_mut();
         idle.retain(|vm| vm.generation == generation);
         let vm = match idle.pop() {
             Some(vm) => vm,
-            None => Box::new(Vm::new(generation, Rc::clone(&self.logger))?),
+            None => Vm::new(generation, Rc::clone(&self.logger))?,
         };
         self.busy.set(self.busy.get() + 1);
         Ok(vm)
     }
 
-    fn give_back(&self, vm: Box<Vm>) {
+    fn give_back(&self, vm: Vm) {
         self.busy.set(self.busy.get() - 1);
         self.idle.borrow_mut().push(vm);
     }
@@ -328,7 +328,7 @@ pub enum Step {
 /// A program under way. Dropping it ends the program.
 pub struct Run {
     /// `None` when it has ended.
-    vm: Option<Box<Vm>>,
+    vm: Option<Vm>,
     pool: Rc<Pool>,
 }
 

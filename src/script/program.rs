@@ -162,6 +162,9 @@ pub fn check(flags: Flags, situation: &Situation) -> Result<Permissions, Error> 
     })
 }
 
+/// Arguments of a command.
+pub type Slices<'a, 'b> = &'a [&'b [u8]];
+
 /// Splits what follows the script of `EVAL` or the name of `FCALL` (`args` begins with the number of keys) into keys and
 /// further arguments.
 ///
@@ -170,7 +173,7 @@ pub fn check(flags: Flags, situation: &Situation) -> Result<Permissions, Error> 
 pub fn split_keys<'a, 'b>(
     args: &'a [&'b [u8]],
     is_function: bool,
-) -> Result<(&'a [&'b [u8]], &'a [&'b [u8]]), Error> {
+) -> Result<(Slices<'a, 'b>, Slices<'a, 'b>), Error> {
     let count = args.first().and_then(|count| crate::base::number::parse_i64(count));
     let (count, rest) = match count {
         Some(count) => (count, &args[1..]),

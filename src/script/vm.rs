@@ -27,7 +27,7 @@ use crate::protocol::resp::{Reply, Resp};
 
 /// What one VM may allocate, in bytes; beyond that scripts get Lua's "not enough memory". A script may hold a value of the
 /// longest length (512 MB) and make another of it.
-const MEMORY_MAX: usize = 2 << 30;
+const MEMORY_MAX: usize = if cfg!(test) { 64 << 20 } else { 2 << 30 };
 /// Runs between two steps of the garbage collector, and their size, as in Redis.
 const GC_PERIOD: u32 = 50;
 /// Compiled programs that are kept without asking whether they are still there.
@@ -188,7 +188,7 @@ impl Vm {
             return Err(self.take_error("ERR Error running script, "));
         }
         self.runs += 1;
-        let collect = self.runs % GC_PERIOD == 0;
+        let collect = self.runs.is_multiple_of(GC_PERIOD);
         let (anchor, program) = (self.anchor, program.clone());
         self.fiber.begin(move || run(anchor, &program, client, collect));
         Ok(())

@@ -26,8 +26,6 @@ struct Watched {
     key: DbKey,
     /// It was there when it was watched, and its time was not over.
     there: bool,
-    /// It is there, but its time was over when that was noticed last.
-    stale: bool,
 }
 
 #[derive(Debug, Default)]
@@ -57,10 +55,8 @@ impl Watches {
         }
         watchers.push(watcher);
         shard.modified.add(key.0, &key.1);
-        let found = item(&key, shard);
-        let stale = found.is_some_and(|item| item.is_expired(shard.now_ms));
-        let there = found.is_some() && !stale;
-        self.watches.entry(watcher).or_default().keys.push(Watched { key, there, stale });
+        let there = item(&key, shard).is_some_and(|item| !item.is_expired(shard.now_ms));
+        self.watches.entry(watcher).or_default().keys.push(Watched { key, there });
     }
 
     /// A client watches no key any more.
@@ -79,22 +75,19 @@ impl Watches {
     /// A key has changed.
     pub fn note(&mut self, key: &DbKey, shard: &Shard) {
         let Some(watchers) = self.watchers.get(key) else { return };
-        let now = item(key, shard);
-        let stale = now.is_some_and(|item| item.is_expired(shard.now_ms));
+        let gone = item(key, shard).is_none_or(|item| item.is_expired(shard.now_ms));
         for watcher in watchers {
             let Some(watch) = self.watches.get_mut(watcher) else { continue };
-            match watch.keys.iter_mut().find(|watched| watched.key == *key) {
-                // As good as gone before, and now.
-                Some(watched) if !watched.there && (now.is_none() || stale) => watched.stale = stale,
-                _ => watch.changed = true,
-            }
+            // What was as good as gone before and is so now has not changed.
+            let was_there = |watched: &Watched| watched.key == *key && watched.there;
+            watch.changed |= !gone || watch.keys.iter().any(was_there);
         }
     }
 
     /// Whether none of a client's keys has changed.
     pub fn is_unchanged(&self, watcher: Watcher, shard: &Shard) -> bool {
         let expired = |watched: &Watched| {
-            !watched.stale && item(&watched.key, shard).is_some_and(|item| item.is_expired(shard.now_ms))
+            watched.there && item(&watched.key, shard).is_some_and(|item| item.is_expired(shard.now_ms))
         };
         self.watches.get(&watcher).is_none_or(|watch| !watch.changed && !watch.keys.iter().any(expired))
     }

@@ -311,6 +311,7 @@ impl CoreState {
         }
         if script.about.announced {
             self.shared.note_slow_script(script.about.is_function, false);
+            self.slow_script = self.shared.slow_script();
         }
     }
 
@@ -379,7 +380,9 @@ impl CoreState {
         if !command.spec().takes(args.len()) {
             return Err(WRONG_ARITY);
         }
-        if command.flags.contains(Flags::NOSCRIPT) || matches!(command.entry.run, Run::Subcommands) {
+        let denied = command.flags.contains(Flags::NOSCRIPT)
+            && !self.shared.scripts_may_all.load(std::sync::atomic::Ordering::Relaxed);
+        if denied || matches!(command.entry.run, Run::Subcommands) {
             return Err(NOT_ALLOWED);
         }
         if command.flags.contains(Flags::WRITE) && about.permissions.read_only {
