@@ -1,5 +1,6 @@
 //! Keyspace events: random commands against stock `redis-server` and Corelane, whose events are compared command by command,
-//! on 1, 2 and 8 shards; and when events come to those who listen.
+//! on 1, 2 and 8 shards; when events come to those who listen; and what those learn who watch keys of a database that changes
+//! as a whole.
 //!
 //! The environment can change the comparison as it can change `tests/differential.rs`:
 //! - `CORELANE_EVENTS_COMMANDS`: commands in total over the three numbers of shards (default 60,000);
@@ -275,6 +276,34 @@ fn a_client_that_listens_to_its_own_writes_gets_the_reply_first() {
         for key in ["a", "b", "c", "d"] {
             assert_eq!(client.call(&["SET", key, "1"]), Value::ok());
             assert_eq!(next(&mut client, 1), [format!("__keyspace@0__:{key} set")]);
+        }
+    });
+}
+
+#[test]
+fn whoever_watches_a_key_learns_that_its_database_was_emptied_or_exchanged() {
+    with_events("", |server, _| {
+        let mut client = server.client();
+        let keys: Vec<String> = (0..8).map(|number| format!("key:{number}")).collect();
+        for in_transaction in [false, true] {
+            for program in [&["FLUSHALL"][..], &["FLUSHDB"], &["SWAPDB", "0", "1"]] {
+                for key in &keys {
+                    client.call(&["SET", key, "1"]);
+                }
+                let mut watchers: Vec<Client> = keys.iter().map(|_| server.client()).collect();
+                for (watcher, key) in watchers.iter_mut().zip(&keys) {
+                    assert_eq!(watcher.call(&["WATCH", key]), Value::ok());
+                    assert_eq!(watcher.call(&["MULTI"]), Value::ok());
+                }
+                let [begin, end]: [&[&str]; 2] = [&["MULTI"], &["EXEC"]];
+                let commands = if in_transaction { vec![begin, program, end] } else { vec![program] };
+                for command in commands {
+                    assert!(!client.call(command).is_error());
+                }
+                for (watcher, key) in watchers.iter_mut().zip(&keys) {
+                    assert_eq!(watcher.call(&["EXEC"]), Value::NullArray, "{program:?} of {key}");
+                }
+            }
         }
     });
 }

@@ -199,6 +199,10 @@ impl CoreState {
 
     /// The databases of all other shards are here: from now on this shard holds the whole keyspace.
     pub(super) fn unite(&mut self, wings: Vec<Wing>) {
+        // What happens to whole databases is noted for keys of interest only: those of the others are so here, too.
+        for (db, key) in wings.iter().flat_map(|wing| &wing.interest) {
+            self.shard.modified.add(*db, key);
+        }
         self.shard.dbs.attach(wings);
         self.shard.modified.note_every(true);
     }
@@ -207,7 +211,11 @@ impl CoreState {
     pub(super) fn divide(&mut self) -> (Vec<Wing>, Vec<DbKey>) {
         let changed = std::iter::from_fn(|| self.shard.modified.take()).collect();
         self.shard.modified.note_every(false);
-        (self.shard.dbs.detach(), changed)
+        let wings = self.shard.dbs.detach();
+        for (db, key) in wings.iter().flat_map(|wing| &wing.interest) {
+            self.shard.modified.remove(*db, key);
+        }
+        (wings, changed)
     }
 
     /// A command has found nothing on several shards: its client waits from now on.

@@ -6,7 +6,7 @@
 
 use std::ops::{Deref, DerefMut, Range};
 
-use super::{Db, Item, Key, Slot};
+use super::{Db, DbKey, Item, Key, Slot};
 use crate::base::rng::Rng;
 
 /// Everything that a shard holds, on loan to another.
@@ -15,6 +15,8 @@ pub struct Wing {
     pub slots: Range<u16>,
     /// The databases, by number.
     pub dbs: Vec<Db>,
+    /// Keys that somebody on the owner's side is interested in.
+    pub interest: Vec<DbKey>,
 }
 
 impl Wing {
@@ -103,9 +105,9 @@ impl Databases {
     }
 
     /// Takes all of the shard's own databases, and leaves empty ones.
-    pub fn lend(&mut self, slots: Range<u16>) -> Wing {
+    pub fn lend(&mut self, slots: Range<u16>, interest: Vec<DbKey>) -> Wing {
         let empty = self.own.iter().map(Db::emptied).collect();
-        Wing { slots, dbs: std::mem::replace(&mut self.own, empty) }
+        Wing { slots, dbs: std::mem::replace(&mut self.own, empty), interest }
     }
 
     /// Takes the shard's own databases back, of which it holds none meanwhile.
@@ -166,7 +168,7 @@ mod tests {
         let [mut a, mut b] = shards;
         let before = (a.dbs[0].len(), b.dbs[0].len());
         assert!(before.0 > 20 && before.1 > 20 && before.0 + before.1 == 100);
-        let wing = b.dbs.lend(b.slots.clone());
+        let wing = b.lend_all();
         assert!(b.dbs[0].is_empty());
         a.dbs.attach(vec![wing]);
         for name in &names {

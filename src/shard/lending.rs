@@ -19,7 +19,7 @@ impl Shard {
     /// Hands all databases over, and holds empty ones until they come back.
     pub fn lend_all(&mut self) -> Wing {
         self.interrupt_walk();
-        self.dbs.lend(self.slots.clone())
+        self.dbs.lend(self.slots.clone(), self.modified.keys())
     }
 
     /// Puts entries in that were lent, here or by another shard.

@@ -73,6 +73,12 @@ impl Modified {
         self.parties = self.parties + usize::from(self.every > 0) - usize::from(interested);
     }
 
+    /// The keys of interest.
+    pub fn keys(&self) -> Vec<DbKey> {
+        let dbs = self.keys.iter().enumerate();
+        dbs.flat_map(|(db, keys)| keys.keys().map(move |key| (db as u16, key.clone()))).collect()
+    }
+
     /// Number of keys of interest.
     pub fn len(&self) -> usize {
         self.parties - usize::from(self.every > 0)
