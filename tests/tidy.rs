@@ -15,6 +15,9 @@ const UNSAFE_FILES: &[&str] = &[
     "shard/table.rs",
     "shard/values/scored.rs",
     "shard/prefetch.rs",
+    "script/lib/raise.rs",
+    "script/fiber.rs",
+    "script/state.rs",
 ];
 /// The files that may name the `io_uring` crate.
 const RING_FILES: &[&str] = &["runtime/ring.rs", "runtime/buffer.rs"];
@@ -48,6 +51,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("command", &["protocol", "base"]),
     // The only place that names handlers.
     ("command_table", &["command", "execute", "protocol", "base"]),
+    // Scripts and what they run in; commands are only looked up, what drives scripts runs them.
+    ("script", &["command", "rdb", "config", "protocol", "base"]),
     // Counters and logs, and the text of INFO.
     ("observe", &["command", "config", "runtime", "base"]),
     // The messages between cores carry entries, sockets and counters.
@@ -56,13 +61,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Sessions and buffers of clients.
     ("net", &["command", "protocol", "pubsub", "runtime", "base"]),
     // What all cores share.
-    ("shared", &["route", "observe", "config", "runtime"]),
+    ("shared", &["script", "route", "observe", "config", "runtime"]),
     // Handlers on sessions and the server: a client, its core's state, questions to other cores.
     (
         "admin",
         &[
-            "shared", "net", "route", "observe", "command", "execute", "shard", "config", "protocol",
-            "pubsub", "runtime", "base",
+            "shared", "net", "route", "script", "observe", "command", "execute", "shard", "config",
+            "protocol", "pubsub", "runtime", "base",
         ],
     ),
     (
@@ -73,6 +78,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "net",
             "txn",
             "route",
+            "script",
             "observe",
             "command_table",
             "command",

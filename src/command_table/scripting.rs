@@ -74,7 +74,6 @@ pub(super) static ROWS: &[Entry] = &[
             .syntax("function numkeys [key ...] [arg ...]"),
     )
     .script(ScriptKind::Function),
-
     Entry::new(Spec::new("function", -2, Group::Scripting).docs(
         "Container of the commands about functions.",
         "7.0.0",
