@@ -3,11 +3,13 @@
 //! A VM runs one program at a time, so while one is suspended, another program gets another VM: there are up to
 //! [`VMS_MAX`]. Idle VMs stay. A run takes its VM out of the pool and gives it back when it ends or is dropped.
 
+use std::borrow::Borrow;
 use std::cell::{Cell, RefCell};
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use ahash::AHashMap;
+use ahash::{AHashMap, AHashSet};
 
 use super::Logger;
 use super::program::{Function, Library, Program, Script, Sha, parse_sha, read_metadata, sha_of};
@@ -38,21 +40,34 @@ pub struct Engine {
     pool: Rc<Pool>,
     /// Scripts that this core has met, by SHA-1 and by text.
     known: AHashMap<Sha, Arc<Script>>,
-    by_text: AHashMap<Text, Arc<Script>>,
+    by_text: AHashSet<ByText>,
     scripts_version: u64,
     libraries: Arc<Libraries>,
     libraries_version: u64,
 }
 
-/// A script as a key: its text.
-#[derive(PartialEq, Eq, Hash)]
-struct Text(Box<[u8]>);
+/// A script that is found by its text.
+struct ByText(Arc<Script>);
 
-impl std::borrow::Borrow<[u8]> for Text {
+impl Borrow<[u8]> for ByText {
     fn borrow(&self) -> &[u8] {
-        &self.0
+        self.0.body()
     }
 }
+
+impl Hash for ByText {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.body().hash(state);
+    }
+}
+
+impl PartialEq for ByText {
+    fn eq(&self, other: &ByText) -> bool {
+        self.0.body() == other.0.body()
+    }
+}
+
+impl Eq for ByText {}
 
 /// Why a program does not start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +94,7 @@ impl Engine {
             scripts,
             pool: Rc::new(Pool { idle: RefCell::default(), busy: Cell::new(0), logger }),
             known: AHashMap::new(),
-            by_text: AHashMap::new(),
+            by_text: AHashSet::new(),
         }
     }
 
@@ -108,12 +123,12 @@ impl Engine {
     /// Redis's for a wrong shebang line or code that does not compile.
     pub fn script(&mut self, text: &[u8]) -> Result<Arc<Script>, Error> {
         self.refresh_scripts();
-        if let Some(script) = self.by_text.get(text) {
+        if let Some(ByText(script)) = self.by_text.get(text) {
             script.use_at(self.scripts.now_ns());
             return Ok(Arc::clone(script));
         }
         let script = self.intern(text, false)?;
-        self.by_text.insert(Text(text.into()), Arc::clone(&script));
+        self.by_text.insert(ByText(Arc::clone(&script)));
         Ok(script)
     }
 
