@@ -6,6 +6,7 @@
 //! simulated. Which core runs what: a request is parsed, checked and routed by the core of its connection; a command runs on
 //! the core that owns its keys; replies are put in order by the core of the connection.
 
+mod accounting;
 pub mod blocking;
 mod connections;
 mod dispatch;

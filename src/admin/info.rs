@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use crate::admin::{Cx, Flow};
 use crate::core::state::CoreState;
-use crate::observe::info::{self, Facts};
+use crate::observe::info::{self, Facts, Scripts};
 use crate::observe::memory::Memory;
 use crate::observe::stats::Stats;
 use crate::protocol::Error;
@@ -31,6 +31,17 @@ pub fn info(_: &mut Cx<'_>) -> Result<Flow, Error> {
             run_id: &shared.run_id,
             replication_id: &replication_id,
             executable: &shared.executable,
+            scripts: {
+                let figures = shared.scripts.figures();
+                Scripts {
+                    cached: figures.scripts,
+                    evicted: figures.evicted,
+                    cached_bytes: figures.scripts_bytes,
+                    libraries: figures.libraries,
+                    functions: figures.functions,
+                    libraries_bytes: figures.libraries_bytes,
+                }
+            },
         };
         let text = info::render(&facts, &info::select(&cx.args[1..]));
         cx.reply.verbatim("txt", text);

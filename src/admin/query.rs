@@ -30,6 +30,8 @@ pub fn answer(core: &mut CoreState, from: CoreId, query: Query) -> Answer {
         Query::KillScripts { functions } => Answer::Killed(core.kill_scripts(functions)),
         Query::RunningScript => Answer::Running(core.running_script().map(Box::new)),
         Query::ResetStats => {
+            core.shared.scripts.reset_figures();
+            core.scripting.reset();
             core.stats.reset();
             core.rates = Default::default();
             core.shard.stats = Default::default();

@@ -492,7 +492,10 @@ mod tests {
     fn lists_are_filtered() {
         let list = |request: &str| run(list, request, Resp::V2);
         assert_eq!(list("command list filterby pattern GETB*").unwrap(), "*1 $6 getbit ");
-        assert_eq!(list("command list filterby pattern *|Kill").unwrap(), "*1 $11 client|kill ");
+        assert_eq!(
+            list("command list filterby pattern *|Kill").unwrap(),
+            "*3 $13 function|kill $11 script|kill $11 client|kill "
+        );
         assert!(list("command list FILTERBY aclcat Bitmap").unwrap().contains("bitop"));
         assert_eq!(list("command list filterby aclcat nosuch").unwrap(), "*0 ");
         assert_eq!(list("command list filterby module json").unwrap(), "*0 ");

@@ -507,8 +507,6 @@ impl CoreState {
                 let result = match self.run_session_part(program, command, handler, args, &mut part) {
                     Ok(Flow::Done) => Ok(()),
                     Ok(Flow::Ask(query, then)) => {
-                        // Others run meanwhile.
-                        self.release_pushes(program.to.conn);
                         self.ask(program.to.conn, Some(number), args, &query, part, then);
                         return Some(Progress::Asks);
                     }

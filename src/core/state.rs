@@ -513,6 +513,7 @@ impl CoreState {
         stats.turns_per_second = self.rates.turns.per_second();
         stats.busy_ns_per_second = self.rates.busy_ns.per_second();
         for client in self.clients.iter() {
+            stats.watching_clients += u64::from(!client.session.watched.is_empty());
             stats.clients += u64::from(!client.refused);
             stats.client_bytes += client.memory_bytes() as u64;
             let input = client.input.as_ref().map_or(0, |input| input.bytes().len()) as u64;
@@ -523,6 +524,10 @@ impl CoreState {
         stats.pubsub_clients = self.pubsub.clients() as u64;
         [stats.pubsub_channels, stats.pubsub_patterns, stats.pubsub_shard_channels] =
             Kind::ALL.map(|kind| self.pubsub.len(kind) as u64);
+        (stats.scripts_undeclared, stats.scripts_restarted) =
+            (self.scripting.undeclared, self.scripting.restarted);
+        stats.vm_bytes = self.engine.vm_bytes() as u64;
+        stats.watched_keys = self.watches.keys() as u64;
         stats.clients_in_timeout_table = self.blocking.deadlines() as u64;
         let (blocking_keys, on_nokey) = self.blocking.keys();
         (stats.blocking_keys, stats.blocking_keys_on_nokey) = (blocking_keys as u64, on_nokey as u64);

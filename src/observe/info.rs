@@ -86,6 +86,25 @@ pub struct Facts<'a> {
     pub replication_id: &'a str,
     /// The program's path.
     pub executable: &'a str,
+    /// Scripts and functions.
+    pub scripts: Scripts,
+}
+
+/// What is kept of scripts and functions.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Scripts {
+    /// Scripts in the cache.
+    pub cached: usize,
+    /// Scripts that were evicted from it.
+    pub evicted: u64,
+    /// Bytes of the cache, estimated.
+    pub cached_bytes: usize,
+    /// Libraries of functions.
+    pub libraries: usize,
+    /// Their functions.
+    pub functions: usize,
+    /// Bytes of the libraries, estimated.
+    pub libraries_bytes: usize,
 }
 
 /// The sections that `INFO`'s arguments ask for, in the order in which they are shown. Unknown names ask for nothing.
@@ -223,9 +242,9 @@ impl Facts<'_> {
         text.line("blocked_clients", stats.blocked_clients);
         text.zeros(&["tracking_clients"]);
         text.line("pubsub_clients", stats.pubsub_clients);
-        text.zeros(&["watching_clients"]);
+        text.line("watching_clients", self.stats.watching_clients);
         text.line("clients_in_timeout_table", stats.clients_in_timeout_table);
-        text.zeros(&["total_watched_keys"]);
+        text.line("total_watched_keys", self.stats.watched_keys);
         text.line("total_blocking_keys", stats.blocking_keys);
         text.line("total_blocking_keys_on_nokey", stats.blocking_keys_on_nokey);
     }
@@ -246,18 +265,19 @@ impl Facts<'_> {
         text.line("allocator_resident", memory.resident);
         text.line("allocator_muzzy", 0);
         text.bytes("total_system_memory", memory.system);
-        text.zeros(&["used_memory_lua", "used_memory_vm_eval"]);
-        text.line("used_memory_lua_human", human_bytes(0));
-        text.zeros(&[
-            "used_memory_scripts_eval",
-            "number_of_cached_scripts",
-            "number_of_functions",
-            "number_of_libraries",
-            "used_memory_vm_functions",
-        ]);
-        text.bytes("used_memory_vm_total", 0);
-        text.line("used_memory_functions", 0);
-        text.bytes("used_memory_scripts", 0);
+        // Scripts and functions share their VMs.
+        let (vms, scripts) = (self.stats.vm_bytes, &self.scripts);
+        text.line("used_memory_lua", vms);
+        text.line("used_memory_vm_eval", vms);
+        text.line("used_memory_lua_human", human_bytes(vms));
+        text.line("used_memory_scripts_eval", scripts.cached_bytes);
+        text.line("number_of_cached_scripts", scripts.cached);
+        text.line("number_of_functions", scripts.functions);
+        text.line("number_of_libraries", scripts.libraries);
+        text.line("used_memory_vm_functions", 0);
+        text.bytes("used_memory_vm_total", vms);
+        text.line("used_memory_functions", scripts.libraries_bytes);
+        text.bytes("used_memory_scripts", (scripts.cached_bytes + scripts.libraries_bytes) as u64);
         text.bytes("maxmemory", self.config.maxmemory_bytes);
         text.line("maxmemory_policy", self.config.maxmemory_policy.name());
         text.line("allocator_frag_ratio", format_args!("{:.2}", memory.fragmentation()));
@@ -337,13 +357,9 @@ impl Facts<'_> {
         text.line("expired_stale_perc", format_args!("{:.2}", 100.0 * stale / expires.max(1) as f64));
         text.line("expired_time_cap_reached_count", stats.expiry_cut_short);
         text.line("expire_cycle_cpu_milliseconds", stats.expiry_ns / 1_000_000);
-        text.zeros(&[
-            "evicted_keys",
-            "evicted_clients",
-            "evicted_scripts",
-            "total_eviction_exceeded_time",
-            "current_eviction_exceeded_time",
-        ]);
+        text.zeros(&["evicted_keys", "evicted_clients"]);
+        text.line("evicted_scripts", self.scripts.evicted);
+        text.zeros(&["total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
         text.line("keyspace_hits", stats.keyspace_hits);
         text.line("keyspace_misses", stats.keyspace_misses);
         text.line("pubsub_channels", stats.pubsub_channels);
@@ -489,6 +505,8 @@ impl Facts<'_> {
         text.line("contended_transactions", stats.transactions_contended);
         text.line("remote_commands", stats.remote_commands);
         text.line("remote_messages", stats.remote_messages);
+        text.line("scripts_with_undeclared_keys", stats.scripts_undeclared);
+        text.line("scripts_begun_anew", stats.scripts_restarted);
         for (number, core) in stats.cores.iter().enumerate() {
             let (user, system) = core.cpu_seconds;
             text.line(
@@ -520,6 +538,7 @@ mod tests {
             run_id: "a",
             replication_id: "b",
             executable: "/bin/x",
+            scripts: Scripts::default(),
         };
         render(&facts, &select(names))
     }

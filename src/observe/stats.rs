@@ -100,6 +100,16 @@ pub struct Stats {
     pub remote_commands: u64,
     /// Published messages sent to another core, because it has subscribers.
     pub remote_messages: u64,
+    /// Scripts that borrowed all databases, because they use keys which they don't declare.
+    pub scripts_undeclared: u64,
+    /// Those of them that had begun with their declared keys.
+    pub scripts_restarted: u64,
+    /// Bytes of Lua VMs.
+    pub vm_bytes: u64,
+    /// Clients that watch keys.
+    pub watching_clients: u64,
+    /// Keys that are watched.
+    pub watched_keys: u64,
     /// Turns of the loop.
     pub turns: u64,
     /// Time spent in them, in nanoseconds.
@@ -250,6 +260,11 @@ impl Stats {
             transactions_contended,
             remote_commands,
             remote_messages,
+            scripts_undeclared,
+            scripts_restarted,
+            vm_bytes,
+            watching_clients,
+            watched_keys,
             turns,
             busy_ns,
             upkeep_ns,

@@ -207,12 +207,15 @@ pub(super) fn xpcall(s: State) -> Outcome {
     s.check_any(2);
     s.set_top(2);
     s.insert(1);
+    // Before the call, because its results may leave no room on the stack.
+    s.push_bool(true);
+    s.insert(1);
     if s.call_protected(0, ALL, 0).is_ok() {
-        s.push_bool(true);
-        s.replace(1);
+        s.remove(2);
         return Ok(s.top());
     }
     pass_on_kill()?;
+    s.remove(1);
     s.push_value(1);
     s.insert(2);
     if s.call_protected(1, 1, 0).is_err() {

@@ -58,6 +58,13 @@ pub struct Scripting {
     pub restarted: u64,
 }
 
+impl Scripting {
+    /// Sets the counters back.
+    pub fn reset(&mut self) {
+        (self.undeclared, self.restarted) = (0, 0);
+    }
+}
+
 /// What the script goes on with.
 enum Resume {
     Begin,
