@@ -124,7 +124,7 @@ impl Engine {
     pub fn script(&mut self, text: &[u8]) -> Result<Arc<Script>, Error> {
         self.refresh_scripts();
         if let Some(ByText(script)) = self.by_text.get(text) {
-            script.use_at(self.scripts.now_ns());
+            script.use_at(|| self.scripts.now_ns());
             return Ok(Arc::clone(script));
         }
         let script = self.intern(text, false)?;
@@ -145,7 +145,7 @@ impl Engine {
         let sha = sha_of(text);
         let script = match self.scripts.script(&sha) {
             Some(script) => {
-                script.use_at(self.scripts.now_ns());
+                script.use_at(|| self.scripts.now_ns());
                 script
             }
             None => {
@@ -172,11 +172,11 @@ impl Engine {
         self.refresh_scripts();
         let sha = parse_sha(sha).ok_or(NO_SCRIPT)?;
         if let Some(script) = self.known.get(&sha) {
-            script.use_at(self.scripts.now_ns());
+            script.use_at(|| self.scripts.now_ns());
             return Ok(Arc::clone(script));
         }
         let script = self.scripts.script(&sha).ok_or(NO_SCRIPT)?;
-        script.use_at(self.scripts.now_ns());
+        script.use_at(|| self.scripts.now_ns());
         self.known.insert(sha, Arc::clone(&script));
         Ok(script)
     }

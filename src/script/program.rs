@@ -268,9 +268,9 @@ impl Script {
         self.kept.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn use_at(&self, now_ns: u64) {
+    pub(super) fn use_at(&self, now_ns: impl FnOnce() -> u64) {
         if !self.kept.load(Ordering::Relaxed) {
-            self.used_ns.store(now_ns, Ordering::Relaxed);
+            self.used_ns.store(now_ns(), Ordering::Relaxed);
         }
     }
 }

@@ -193,7 +193,7 @@ impl Scripts {
         if !loaded {
             self.evict(&mut cache);
             let now = cache.free_moment(self.now_ns());
-            script.use_at(now);
+            script.use_at(|| now);
             cache.by_use.insert(now, script.sha);
         }
         script

@@ -21,7 +21,6 @@ use crate::command_table::{Run, ScriptKind};
 use crate::core::dispatch::{Keys, Next, Whose, wait_for_replies};
 use crate::core::state::CoreState;
 use crate::execute::sort;
-use crate::net::client::ReplyMode;
 use crate::protocol::Error;
 use crate::protocol::resp::{Reply, Resp};
 use crate::route::message::{Access, Killed, Loan, ReplyTo};
@@ -184,30 +183,15 @@ impl CoreState {
         }
         let to = ReplyTo { conn, client: client.id, sequence: 0 };
         let call = CoreState::call_of(client, command);
-        let found = self.find_script(kind, args);
-        let known = match found {
-            Ok(known) => known,
-            Err(Refusal::Error(error)) => {
-                let whose = Whose::new(self.core, conn, to.client);
-                if let Some(client) = self.clients.get_mut(conn)
-                    && client.session.reply_mode == ReplyMode::On
-                {
-                    client.row.write(|out| Reply::new(out, call.resp).error(&error));
-                }
-                self.account(command, args, whose, Some(&error));
-                self.finish_muted(conn);
-                return Next::Taken;
-            }
-            // Without a name it can't be told; it finds out when it begins.
-            Err(Refusal::Busy) => None,
-        };
-        let mut reach = Reach { keys: Vec::new(), everything: false };
+        let mut reach = Reach { keys: Vec::new(), everything: true };
         if self.map.shards() > 1 {
-            reach.everything = known.is_some_and(|name| self.scripting.unbounded.contains(&name));
+            reach.everything = match self.script_of(kind, args) {
+                Ok(script) => self.scripting.unbounded.contains(script.name()),
+                // It fails when it begins, or waits until it can.
+                Err(_) => false,
+            };
             let keys = script::split_keys(&args[2..], false).map_or(&[][..], |(keys, _)| keys);
             reach.keys.extend(keys.iter().map(|name| self.shard.key(name)));
-        } else {
-            reach.everything = true;
         }
         self.scripting.undeclared += u64::from(self.map.shards() > 1 && reach.everything);
         let plan = self.plan(&reach);
@@ -218,13 +202,7 @@ impl CoreState {
         Next::Taken
     }
 
-    /// The name of the script or function that a command runs, if it can be run.
-    fn find_script(&mut self, kind: ScriptKind, args: &[&[u8]]) -> Result<Option<Box<[u8]>>, Refusal> {
-        let program = self.script_of(kind, args)?;
-        script::split_keys(&args[2..], kind == ScriptKind::Function)?;
-        Ok((self.map.shards() > 1).then(|| program.name().into()))
-    }
-
+    /// The script or function that a command runs.
     fn script_of(&mut self, kind: ScriptKind, args: &[&[u8]]) -> Result<script::Program, Refusal> {
         if kind != ScriptKind::Function {
             // As in Redis, a wrong number of keys is noticed before an unknown script.
@@ -257,7 +235,7 @@ impl CoreState {
             permissions,
             resp: Resp::V2,
             wrote: false,
-            started_us: self.clock.unix_us(),
+            started_us: self.now_us,
             announced: false,
             bounded: self.map.shards() > 1 && !whole,
             saved: Vec::new(),
