@@ -15,6 +15,7 @@ mod programs;
 mod publish;
 mod remote;
 pub mod state;
+pub mod tracking;
 mod transactions;
 mod upkeep;
 mod watching;
@@ -130,6 +131,7 @@ impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
         self.state.resume_clients();
         self.state.run_own_messages();
         let upkeep_left = self.state.upkeep();
+        self.state.broadcast();
         self.send_messages();
         self.state.resume_crowded();
         self.state.flush(&mut self.io);

@@ -20,6 +20,7 @@ pub mod observe;
 pub mod protocol;
 pub mod pubsub;
 pub mod route;
+pub mod tracking;
 pub mod txn;
 
 pub mod execute;

@@ -36,6 +36,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("runtime", &["base"]),
     // Who listens to which channels; no client, no message.
     ("pubsub", &["runtime", "base"]),
+    // Who caches which keys; no client, no message.
+    ("tracking", &["runtime", "base"]),
     // Knows RESP; no socket.
     ("protocol", &["base"]),
     // Parameters are refused with the errors that clients see.
@@ -56,10 +58,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Counters and logs, and the text of INFO.
     ("observe", &["command", "config", "runtime", "base"]),
     // The messages between cores carry entries, sockets and counters.
-    ("route", &["command", "observe", "shard", "protocol", "pubsub", "runtime", "base"]),
+    ("route", &["command", "observe", "shard", "protocol", "pubsub", "tracking", "runtime", "base"]),
     ("txn", &["route", "command", "shard", "protocol", "runtime"]),
     // Sessions and buffers of clients.
-    ("net", &["command", "protocol", "pubsub", "runtime", "base"]),
+    ("net", &["command", "protocol", "pubsub", "tracking", "runtime", "base"]),
     // What all cores share.
     ("shared", &["script", "route", "observe", "config", "runtime"]),
     // Handlers on sessions and the server: a client, its core's state, questions to other cores.
@@ -67,7 +69,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "admin",
         &[
             "shared", "net", "route", "script", "observe", "command", "execute", "shard", "config",
-            "protocol", "pubsub", "runtime", "base",
+            "protocol", "pubsub", "tracking", "runtime", "base",
         ],
     ),
     (
@@ -87,6 +89,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "config",
             "protocol",
             "pubsub",
+            "tracking",
             "runtime",
             "base",
         ],

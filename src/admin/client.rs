@@ -113,31 +113,6 @@ fn on_or_off(word: &[u8]) -> Result<bool, Error> {
     }
 }
 
-/// `CLIENT TRACKINGINFO`: no connection is tracked.
-///
-/// # Errors
-/// None.
-pub fn tracking_info(cx: &mut Cx<'_>) -> Result<Flow, Error> {
-    cx.reply.map(3);
-    cx.reply.bulk("flags");
-    cx.reply.set(1);
-    cx.reply.bulk("off");
-    cx.reply.bulk("redirect");
-    cx.reply.int(-1);
-    cx.reply.bulk("prefixes");
-    cx.reply.array(0);
-    Ok(Flow::Done)
-}
-
-/// `CLIENT GETREDIR`: no connection is tracked.
-///
-/// # Errors
-/// None.
-pub fn get_redir(cx: &mut Cx<'_>) -> Result<Flow, Error> {
-    cx.reply.int(-1);
-    Ok(Flow::Done)
-}
-
 /// `CLIENT HELP`.
 ///
 /// # Errors

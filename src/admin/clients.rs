@@ -1,7 +1,7 @@
 //! `CLIENT LIST`, `INFO` and `KILL`: clients as others see them. Every core answers for its own
 //! (redis.io/docs/latest/commands/client-list, client-kill).
 
-use crate::admin::{Cx, Flow, connection};
+use crate::admin::{Cx, Flow, connection, tracking};
 use crate::base::number;
 use crate::command::help;
 use crate::command::lookup::Lookup;
@@ -12,6 +12,7 @@ use crate::protocol::resp::Resp;
 use crate::pubsub::Kind;
 use crate::route::message::{Answer, ClientClass, ClientFilter, Query};
 use crate::runtime::io::ConnId;
+use crate::tracking::Mode;
 
 /// Whether a text can stand in a field of `CLIENT LIST`: printable ASCII without blanks.
 pub fn is_plain(text: &[u8]) -> bool {
@@ -39,7 +40,7 @@ pub fn line(client: &Client, now_ms: i64, lookup: &Lookup) -> String {
     format!(
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} watch={} qbuf={} \
          qbuf-free={input_free} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} \
-         cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+         cmd={command} user=default redir={} resp={} lib-name={} lib-ver={}",
         client.id,
         client.peer,
         client.local,
@@ -64,6 +65,7 @@ pub fn line(client: &Client, now_ms: i64, lookup: &Lookup) -> String {
         output.len() - output.ready_len() + client.sending_bytes,
         client.memory_bytes() + client.running.frame_bytes,
         events(client),
+        tracking::redirect(session.tracking.as_deref()),
         if session.resp == Resp::V3 { 3 } else { 2 },
         text(&session.lib_name),
         text(&session.lib_ver),
@@ -77,11 +79,15 @@ fn seconds(ms: i64) -> i64 {
 
 fn flags(client: &Client) -> String {
     let session = &client.session;
+    let tracking = session.tracking.as_ref();
     let letters: String = [
         ('O', session.monitor),
         ('x', session.multi.is_some()),
         ('P', client.is_subscribed()),
         ('b', matches!(client.waiting, Waiting::Paused | Waiting::Blocked)),
+        ('t', tracking.is_some()),
+        ('R', tracking.is_some_and(|choice| choice.broken)),
+        ('B', tracking.is_some_and(|choice| choice.mode == Mode::Broadcast)),
         ('c', client.close_after_reply),
         ('U', client.is_unix),
         ('e', session.no_evict),

@@ -1,7 +1,7 @@
 //! Commands about the session of the connection that calls: authentication, protocol version, database
 //! (redis.io/docs/latest/commands, group "connection").
 
-use crate::admin::{Cx, Flow, clients, monitor, pubsub};
+use crate::admin::{Cx, Flow, clients, monitor, pubsub, tracking};
 use crate::base::number;
 use crate::config::REDIS_VERSION;
 use crate::core::state::CoreState;
@@ -167,6 +167,7 @@ pub fn quit(cx: &mut Cx<'_>) -> Result<Flow, Error> {
 /// None.
 pub fn reset(cx: &mut Cx<'_>) -> Result<Flow, Error> {
     cx.core.unwatch(cx.conn);
+    tracking::end(cx.core, cx.conn);
     let fresh = new_session(cx.core);
     let session = &mut cx.client().session;
     let old = std::mem::replace(session, fresh);

@@ -19,6 +19,7 @@ mod scripting;
 pub mod scripts;
 mod server;
 mod slowlog;
+pub mod tracking;
 pub mod transactions;
 
 pub use command::{

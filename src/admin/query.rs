@@ -58,6 +58,14 @@ pub fn answer(core: &mut CoreState, from: CoreId, query: Query) -> Answer {
             }
             Answer::Done
         }
+        Query::Track { prefixes, redirect } => {
+            if from != core.core {
+                core.tracking.prefixes.note(from, &prefixes);
+                core.listen();
+            }
+            let found = core.clients.iter().find(|client| Some(client.id) == redirect);
+            Answer::Found(found.map(|client| client.conn))
+        }
         Query::Monitors(count) => {
             core.monitors[from.index()] = count;
             core.monitored = core.monitors.iter().any(|&count| count > 0);

@@ -1,7 +1,7 @@
 //! The commands about the connection itself and about other clients.
 
 use super::words::*;
-use crate::admin::{client, clients, connection, pause};
+use crate::admin::{client, clients, connection, pause, tracking};
 
 pub(super) static ROWS: &[Entry] = &[
     Entry::new(
@@ -84,6 +84,14 @@ pub(super) static ROWS: &[Entry] = &[
 
 static CLIENT: &[Entry] = &[
     Entry::new(
+        Spec::new("caching", 3, Group::Connection)
+            .flags(&[NOSCRIPT, LOADING, STALE])
+            .categories(Categories::CONNECTION)
+            .docs("Says whether this connection caches what the next command reads.", "6.0.0", "O(1)")
+            .syntax("mode: <YES | NO>"),
+    )
+    .session(tracking::caching),
+    Entry::new(
         Spec::new("getname", 2, Group::Connection)
             .flags(&[NOSCRIPT, LOADING, STALE])
             .categories(Categories::CONNECTION)
@@ -96,7 +104,7 @@ static CLIENT: &[Entry] = &[
             .categories(Categories::CONNECTION)
             .docs("Tells which client receives this connection's invalidation messages.", "6.0.0", "O(1)"),
     )
-    .session(client::get_redir),
+    .session(tracking::get_redir),
     Entry::new(
         Spec::new("id", 2, Group::Connection)
             .flags(&[NOSCRIPT, LOADING, STALE])
@@ -225,12 +233,27 @@ static CLIENT: &[Entry] = &[
     )
     .session(client::set_name),
     Entry::new(
+        Spec::new("tracking", -3, Group::Connection)
+            .flags(&[NOSCRIPT, LOADING, STALE])
+            .categories(Categories::CONNECTION)
+            .docs(
+                "Sets up client-side caching for this connection, or ends it.",
+                "6.0.0",
+                "O(1). Some options may introduce additional complexity.",
+            )
+            .syntax(
+                "status: <ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST: BCAST] \
+                 [OPTIN: OPTIN] [OPTOUT: OPTOUT] [NOLOOP: NOLOOP]",
+            ),
+    )
+    .session(tracking::tracking),
+    Entry::new(
         Spec::new("trackinginfo", 2, Group::Connection)
             .flags(&[NOSCRIPT, LOADING, STALE])
             .categories(Categories::CONNECTION)
             .docs("Tells how client-side caching is set up for this connection.", "6.2.0", "O(1)"),
     )
-    .session(client::tracking_info),
+    .session(tracking::tracking_info),
     Entry::new(
         Spec::new("unblock", -3, Group::Connection)
             .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])

@@ -69,6 +69,7 @@ impl CoreState {
             running: Running::default(),
             input: None,
             row: ReplyRow::default(),
+            remembered: false,
             sending_bytes: 0,
             output_peak_bytes: 0,
             sending: false,
@@ -129,6 +130,7 @@ impl CoreState {
             self.abandon_wait(client.id);
         }
         self.forget_watched(client.id, &client.session.watched);
+        self.end_tracking(&client);
     }
 
     /// The peer has closed, or at least sends nothing more: it gets the replies to what it has sent. Who was held back by

@@ -489,6 +489,7 @@ impl CoreState {
             db: client.session.db,
             resp: client.session.resp,
             no_touch: client.session.no_touch,
+            track: CoreState::tracks(client, command),
         }
     }
 
@@ -578,7 +579,7 @@ impl CoreState {
         keys: &Keys<'_>,
     ) -> Next {
         let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
-        let call = CoreState::call_of(client, command);
+        let call = CoreState::begin_call(client, command);
         if !self.locks.is_empty() {
             let access = access_of(command, keys);
             let shared = !command.flags.contains(Flags::WRITE);
@@ -594,6 +595,7 @@ impl CoreState {
         }
         let muted = client.session.reply_mode != ReplyMode::On;
         let whose = Whose::new(self.core, conn, client.id);
+        self.author = if command.flags.contains(Flags::WRITE) { client.id } else { 0 };
         self.shard.touch = !call.no_touch;
         let shard = &mut self.shard;
         let (result, changes, wait) = client.row.write(|out| {
@@ -616,6 +618,9 @@ impl CoreState {
             self.finish_muted(conn);
         }
         self.publish_events();
+        if call.track {
+            self.remember(whose.into(), keys.iter().map(|(_, key)| key.bytes));
+        }
         self.serve();
         Next::Taken
     }
@@ -659,7 +664,7 @@ impl CoreState {
             return Next::Again;
         }
         self.stats.remote_commands += 1;
-        let call = CoreState::call_of(client, command);
+        let call = CoreState::begin_call(client, command);
         let to = ReplyTo { conn, client: client.id, sequence: client.row.leave_gap() };
         if command.flags.contains(Flags::BLOCKING) {
             // It may take its time: nothing overtakes it.
@@ -686,7 +691,7 @@ impl CoreState {
             return wait_for_replies(client);
         }
         client.waiting = Waiting::Txn;
-        let call = CoreState::call_of(client, command);
+        let call = CoreState::begin_call(client, command);
         let to = ReplyTo { conn, client: client.id, sequence: 0 };
         self.start_txn(to, call, command, args, keys, false);
         Next::Taken
@@ -716,6 +721,10 @@ impl CoreState {
             return Next::Again;
         }
         client.running = Running::new(args);
+        if let Some(choice) = &mut client.session.tracking {
+            let name = command.full_name;
+            choice.begin_command(name.starts_with("client|") || name == "multi");
+        }
         let (resp, whose) = (client.session.resp, Whose::new(self.core, conn, client.id));
         let mut out = self.spare_buffer();
         self.held_pushes.running = Some(conn);

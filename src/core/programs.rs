@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 
 pub(super) use self::scripts::Scripting;
 use self::scripts::{Driven, Script};
+use smallvec::SmallVec;
+
 use crate::admin::{Cx, Flow};
 use crate::command::lookup::Command;
 use crate::command::spec::Spread;
@@ -29,10 +31,10 @@ use crate::net::client::{ReplyMode, Waiting};
 use crate::net::multi::Multi;
 use crate::protocol::Error;
 use crate::protocol::resp::{Reply, Resp};
-use crate::route::message::{Access, Args, Call, Killed, OwnedArgs, ReplyTo, RunningScript, TxnId};
+use crate::route::message::{Access, Args, Call, Killed, OwnedArgs, ReplyTo, RunningScript, Traces, TxnId};
 use crate::runtime::io::{ConnId, CoreId};
 use crate::script::Refusal;
-use crate::shard::{DbKey, Key, Shard};
+use crate::shard::{Key, Shard};
 use crate::txn::coordinator::{Participant, Txn, Work};
 use crate::txn::locks::TicketId;
 
@@ -70,8 +72,8 @@ pub struct Program {
     started_ticks: u64,
     /// The time by which keys expire for it, Unix milliseconds.
     now_ms: i64,
-    /// Keys that it has modified before it was suspended, if others than this shard have to be told.
-    modified: Vec<DbKey>,
+    /// What it has done so far, if others than this shard have to be told.
+    traces: Traces,
     /// What it uses of this shard, if it uses no other.
     access: Access,
     hold: Hold,
@@ -89,7 +91,7 @@ impl Program {
             out: Vec::new(),
             started_ticks,
             now_ms: 0,
-            modified: Vec::new(),
+            traces: Traces::default(),
             access: Access::Shard,
             hold: Hold::Nothing,
         }
@@ -137,7 +139,7 @@ impl CoreState {
             return self.refuse_exec(conn, command, args, &ABORTED);
         }
         let to = ReplyTo { conn, client: client.id, sequence: 0 };
-        let call = CoreState::call_of(client, command);
+        let call = CoreState::begin_call(client, command);
         let watched = std::mem::take(&mut client.session.watched);
         let mut reach = self.reach_of(&commands);
         reach.keys.extend(watched.iter().map(|(_, name)| self.shard.key(name)));
@@ -278,7 +280,7 @@ impl CoreState {
     pub(super) fn begin_borrowed(&mut self, number: u64, txn: Txn, lent: Lent) {
         let Some(mut program) = self.programs.remove(&number) else { unreachable!("it waits for this") };
         if !self.may_begin(&program, txn.unchanged) {
-            self.give_back(txn, lent, Vec::new(), |_| None);
+            self.give_back(txn, lent, Traces::default(), |_| None);
             return self.abandon(program);
         }
         match txn.work {
@@ -325,7 +327,7 @@ impl CoreState {
         }
         if let Hold::Txn(_) = program.hold {
             let noted = &mut self.place_of(&program).modified;
-            program.modified.extend(std::iter::from_fn(|| noted.take()));
+            program.traces.changed.extend(std::iter::from_fn(|| noted.take()));
         }
         if let Progress::Slice = progress {
             self.scripting.sliced.push(number);
@@ -365,17 +367,18 @@ impl CoreState {
             Hold::Txn(txn) => {
                 let (lent, changed) = match txn.work {
                     Work::Whole => {
-                        let (wings, changed) = self.divide();
-                        (Lent { wings, ..Lent::default() }, changed)
+                        let (wings, rest) = self.divide();
+                        (Lent { wings, ..Lent::default() }, rest.changed)
                     }
                     _ => {
                         let (loan, changed) = self.clear_workbench(txn.borrowed());
                         (loan.into(), changed)
                     }
                 };
-                let mut modified = std::mem::take(&mut program.modified);
-                modified.extend(changed);
-                Some((txn, lent, modified))
+                let mut traces = std::mem::take(&mut program.traces);
+                traces.changed.extend(changed);
+                traces.by = program.to.client;
+                Some((txn, lent, traces))
             }
             other => {
                 hold = other;
@@ -390,7 +393,7 @@ impl CoreState {
             }
         };
         match (txn, hold) {
-            (Some((txn, lent, changed)), _) => self.give_back(*txn, lent, changed, |_| None),
+            (Some((txn, lent, traces)), _) => self.give_back(*txn, lent, traces, |_| None),
             (None, Hold::Ticket(ticket)) => {
                 if !self.pass_on_ticket(ticket) {
                     self.release_ticket(ticket);
@@ -497,7 +500,7 @@ impl CoreState {
         let result = match command.entry.run {
             Run::Keys(handler) => {
                 let mut out = std::mem::take(&mut program.out);
-                let result = self.run_part(program, handler, args, call.db, call.resp, &mut out);
+                let result = self.run_part(program, command, handler, args, (call.db, call.resp), &mut out);
                 program.out = out;
                 self.publish_events();
                 result
@@ -547,20 +550,44 @@ impl CoreState {
     /// Runs a command on keys, its reply into `out`.
     fn run_part(
         &mut self,
-        program: &Program,
+        program: &mut Program,
+        command: &Command,
         handler: Handler,
         args: &[&[u8]],
-        db: u16,
-        resp: Resp,
+        (db, resp): (u16, Resp),
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         let touch = !program.call.no_touch;
+        self.set_author(program.to.client, command);
         let shard = self.place_of(program);
         shard.touch = touch;
         let mut exec = Exec::new(args, shard, usize::from(db), Reply::new(out, resp), None);
         let result = exec.run_at_once(handler);
         self.stats.changes += exec.changes;
+        self.trace_part(program, command, args);
         result
+    }
+
+    /// A command has run: tells those who cache what it has modified, and remembers what it has read.
+    fn trace_part(&mut self, program: &mut Program, command: &Command, args: &[&[u8]]) {
+        let ReplyTo { conn, client, .. } = program.to;
+        let client = self.clients.get_same(conn, client).filter(|client| client.session.tracking.is_some());
+        let (caches, tracks) = client.map_or((false, false), |client| (true, CoreState::tracks(client, command)));
+        let Hold::Txn(_) = program.hold else {
+            self.tell_news();
+            if tracks {
+                let whose = Whose { core: self.core, to: program.to };
+                self.remember_args(whose, command, args);
+            }
+            return;
+        };
+        let noted = &mut self.place_of(program).modified;
+        let flushed = noted.take_news().flushed;
+        if caches || flushed {
+            let changed = std::iter::from_fn(|| noted.take()).collect();
+            let read = if tracks { self.names_of(command, args) } else { SmallVec::new() };
+            self.trace(program.to, changed, &read, flushed, &mut program.traces);
+        }
     }
 
     /// Runs a command about the session or the server.
@@ -631,6 +658,9 @@ impl CoreState {
             if client.waiting == Waiting::Txn {
                 client.waiting = Waiting::No;
                 self.runnable.push_back(to.conn);
+            }
+            if let Some(choice) = &mut client.session.tracking {
+                choice.use_caching();
             }
             self.finish_muted(to.conn);
             self.release_pushes(to.conn);

@@ -83,7 +83,7 @@ impl CoreState {
                 self.stats.transactions_contended += 1;
                 self.advance_txn(txn, |txn| txn.on_refused());
             }
-            Message::Perform { txn, call, args } => self.on_perform(txn, call, &args.slices()),
+            Message::Perform { txn, of, call, args } => self.on_perform(txn, of, call, &args.slices()),
             Message::Performed { txn, reply, keys } => {
                 self.advance_txn(txn, |txn| txn.on_performed(from, reply, keys));
             }
@@ -106,6 +106,14 @@ impl CoreState {
                 let args = batch.args(args);
                 self.on_publish(args[0], args[1], shard);
             }
+            Message::Invalidate { conn, client, own, key } => {
+                self.on_invalidate(conn, client, own, batch.args(key)[0]);
+            }
+            Message::Modified { by, key } => self.on_modified(by, batch.args(key)[0]),
+            Message::Flushed => self.on_flushed(from),
+            Message::Redirect { to, of, keys } => self.on_redirect(from, to, of, &batch.args(keys)),
+            Message::Broken { of } => self.on_broken(of),
+            Message::Forget { client } => self.tracking.table.forget(client),
             Message::Monitor { line } => admin::monitor::deliver(self, &line),
         }
     }
@@ -143,6 +151,7 @@ impl CoreState {
             (Some(digest), KeyPlan::One(at)) => Some((at, Key::with_digest(args[at], digest))),
             _ => None,
         };
+        self.set_author(to.client, command);
         let ran = self.run_on_shard(call, args, key, &mut out);
         if let Some(wait) = ran.wait {
             self.outboxes[from.index()].bytes = out;
@@ -159,6 +168,9 @@ impl CoreState {
             let bytes = start..out.len();
             outbox.bytes = out;
             outbox.messages.push(Message::Reply { to, bytes });
+        }
+        if call.track {
+            self.remember_args(whose, command, args);
         }
         self.publish_events();
     }
@@ -246,13 +258,18 @@ impl CoreState {
         self.send(txn.coordinator, Message::Granted { txn, loan, wing, unchanged });
     }
 
-    fn on_perform(&mut self, txn: TxnId, call: Call, args: &[&[u8]]) {
+    fn on_perform(&mut self, txn: TxnId, of: ReplyTo, call: Call, args: &[&[u8]]) {
         let mut reply = Vec::new();
+        let command = self.lookup.get(call.command);
+        self.set_author(of.client, command);
         // The coordinator counts the command, once for all participants.
         self.run_on_shard(call, args, None, &mut reply);
         self.publish_events();
         let keys = self.shard.dbs[usize::from(call.db)].len() as u64;
         self.send(txn.coordinator, Message::Performed { txn, reply, keys });
+        if call.track {
+            self.remember_args(Whose { core: txn.coordinator, to: of }, command, args);
+        }
         let changed = self.take_changes();
         if !self.pass_on(txn, changed) {
             self.let_go(txn);
@@ -272,10 +289,15 @@ impl CoreState {
         if let Some(wing) = wing {
             self.shard.dbs.take_back(*wing);
         }
-        let Aftermath { changed, wait } = after.map_or_else(Aftermath::default, |after| *after);
-        self.tell(&changed);
-        if let Some((to, standing)) = wait {
-            self.on_standing(from, to, standing);
+        let mut changed = Vec::new();
+        if let Some(after) = after {
+            let Aftermath { of, traces, wait } = *after;
+            self.tell(&traces.changed);
+            self.follow(Whose { core: from, to: of }, &traces);
+            if let Some(standing) = wait {
+                self.on_standing(from, of, standing);
+            }
+            changed = traces.changed;
         }
         if !self.pass_on(txn, changed) {
             self.let_go(txn);

@@ -16,6 +16,7 @@ use crate::command::spec::Flags;
 use crate::config::Config;
 use crate::core::blocking::Blocking;
 use crate::core::programs::{Program, Scripting};
+use crate::core::tracking::Tracking;
 use crate::core::upkeep::Schedule;
 use crate::net::client::{Client, Waiting};
 use crate::net::clients::Clients;
@@ -238,6 +239,10 @@ pub struct CoreState {
     pub pubsub: PubSub,
     /// Messages that wait for a reply.
     pub held_pushes: HeldPushes,
+    /// Who caches which keys.
+    pub tracking: Tracking,
+    /// The client whose command modifies keys, 0 if they go because their time is over.
+    pub author: u64,
     /// Clients in `MONITOR`, by core.
     pub monitors: Vec<usize>,
     /// Whether there is any.
@@ -310,6 +315,8 @@ impl CoreState {
             upkeep_paused: false,
             pubsub: PubSub::default(),
             held_pushes: HeldPushes::default(),
+            tracking: Tracking::new(map.shards()),
+            author: 0,
             monitors: vec![0; map.shards()],
             monitored: false,
             parser: Parser::default(),
@@ -519,8 +526,12 @@ impl CoreState {
             let input = client.input.as_ref().map_or(0, |input| input.bytes().len()) as u64;
             stats.max_input_bytes = stats.max_input_bytes.max(input);
             stats.max_output_bytes = stats.max_output_bytes.max(client.output_bytes() as u64);
+            stats.tracking_clients += u64::from(client.session.tracking.is_some());
             stats.blocked_clients += u64::from(matches!(client.waiting, Waiting::Paused | Waiting::Blocked));
         }
+        stats.tracking_total_keys = self.tracking.table.len() as u64;
+        stats.tracking_total_items = self.tracking.table.items() as u64;
+        stats.tracking_total_prefixes = self.tracking.prefixes.len() as u64;
         stats.pubsub_clients = self.pubsub.clients() as u64;
         [stats.pubsub_channels, stats.pubsub_patterns, stats.pubsub_shard_channels] =
             Kind::ALL.map(|kind| self.pubsub.len(kind) as u64);

@@ -16,7 +16,7 @@ use crate::net::client::{ReplyMode, Waiting};
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
 use crate::route::message::{
-    Access, Aftermath, Args, Call, Loan, OwnedArgs, Place, ReplyTo, Standing, TxnId,
+    Access, Aftermath, Args, Call, Loan, OwnedArgs, Place, ReplyTo, Standing, Traces, TxnId,
 };
 use crate::runtime::io::CoreId;
 use crate::shard::{DbKey, Key, Slot, Wing};
@@ -162,39 +162,54 @@ impl CoreState {
             return match self.try_again(to, Some(lent.loan)) {
                 Ok(mut attempt) => {
                     self.blocking.served[2] += u64::from(attempt.served);
-                    let (loan, changed) =
-                        (std::mem::take(&mut attempt.loan), std::mem::take(&mut attempt.changed));
-                    self.give_back(txn, loan.into(), changed, |_| Some((to, attempt.standing())));
+                    let (loan, traces) =
+                        (std::mem::take(&mut attempt.loan), std::mem::take(&mut attempt.traces));
+                    self.give_back(txn, loan.into(), traces, |_| Some(attempt.standing()));
                 }
-                Err(loan) => self.give_back(txn, loan.into(), Vec::new(), |_| None),
+                Err(loan) => self.give_back(txn, loan.into(), Traces::default(), |_| None),
             };
         }
         let command = self.lookup.get(call.command);
         if command.flags.contains(Flags::BLOCKING) && self.clients.get_same(to.conn, to.client).is_none() {
             // Nothing is taken from a key for somebody who is gone.
-            return self.give_back(txn, lent, Vec::new(), |_| None);
+            return self.give_back(txn, lent, Traces::default(), |_| None);
         }
         let args = std::mem::take(&mut txn.args);
         let args = args.slices();
         let mut out = self.spare_buffer();
         if txn.work == Work::Whole {
             self.unite(lent.wings);
+            self.set_author(to.client, command);
             let ran = self.run_on_shard(call, &args, None, &mut out);
-            let (wings, changed) = self.divide();
+            let (wings, mut traces) = self.divide();
+            traces.read = self.reads_of(to, call, &args);
+            traces.by = self.author;
             self.finish_txn(&txn, &args, out, ran.error.as_ref());
             self.publish_events();
-            return self.give_back(txn, Lent { wings, ..Lent::default() }, changed, |_| None);
+            return self.give_back(txn, Lent { wings, ..Lent::default() }, traces, |_| None);
         }
         self.workbench.receive(lent.loan);
+        self.set_author(to.client, command);
         let ran = self.run_on_workbench(call, &args, &mut out);
         if let Some(wait) = ran.wait {
             self.recycle_buffer(out);
             self.publish_events();
             return self.block_over_shards(txn, command, &args, &wait, ran.loan);
         }
+        let read = self.reads_of(to, call, &args);
+        let traces = Traces { changed: ran.changed, by: self.author, read, flushed: false };
         self.finish_txn(&txn, &args, out, ran.error.as_ref());
         self.publish_events();
-        self.give_back(txn, ran.loan.into(), ran.changed, |_| None);
+        self.give_back(txn, ran.loan.into(), traces, |_| None);
+    }
+
+    /// The keys that a command of this core's client reads, if they are to be remembered.
+    pub(super) fn reads_of(&mut self, to: ReplyTo, call: Call, args: &[&[u8]]) -> Vec<Box<[u8]>> {
+        if !call.track || self.clients.get_same(to.conn, to.client).is_none() {
+            return Vec::new();
+        }
+        let command = self.lookup.get(call.command);
+        self.names_of(command, args).into_iter().map(Box::from).collect()
     }
 
     /// The databases of all other shards are here: from now on this shard holds the whole keyspace.
@@ -207,21 +222,23 @@ impl CoreState {
         self.shard.modified.note_every(true);
     }
 
-    /// Ends that. Returns what is to be given back, and the keys that have changed.
-    pub(super) fn divide(&mut self) -> (Vec<Wing>, Vec<DbKey>) {
+    /// Ends that. Returns what is to be given back, and what has changed.
+    pub(super) fn divide(&mut self) -> (Vec<Wing>, Traces) {
         let changed = std::iter::from_fn(|| self.shard.modified.take()).collect();
+        // Each shard tells its own.
+        let flushed = self.shard.modified.take_news().flushed;
         self.shard.modified.note_every(false);
         let wings = self.shard.dbs.detach();
         for (db, key) in wings.iter().flat_map(|wing| &wing.interest) {
             self.shard.modified.remove(*db, key);
         }
-        (wings, changed)
+        (wings, Traces { changed, flushed, ..Traces::default() })
     }
 
     /// A command has found nothing on several shards: its client waits from now on.
     fn block_over_shards(
         &mut self,
-        txn: Txn,
+        mut txn: Txn,
         command: &'static Command,
         args: &[&[u8]],
         wait: &Wait,
@@ -235,8 +252,9 @@ impl CoreState {
             self.map.all().map(|shard| (shard, self.place_on(shard, call, command, args, wait))).collect();
         places.retain(|_, place| !place.keys.is_empty());
         let shards = places.keys().copied().collect();
-        self.give_back(txn, loan.into(), Vec::new(), |shard| {
-            places.remove(&shard).map(|place| (to, Standing::Joins(place)))
+        txn.to = to;
+        self.give_back(txn, loan.into(), Traces::default(), |shard| {
+            places.remove(&shard).map(Standing::Joins)
         });
         self.begin_wait(to, blocked, shards);
     }
@@ -257,21 +275,25 @@ impl CoreState {
         Ran { error: result.err(), wait, loan, changed }
     }
 
-    /// Gives back what was borrowed, with the keys that have changed and what a client that may wait does on each shard.
+    /// Gives back what was borrowed, with what was done to it and what a client that may wait does on each shard.
     pub(super) fn give_back(
         &mut self,
         txn: Txn,
         lent: Lent,
-        changed: Vec<DbKey>,
-        mut standing: impl FnMut(CoreId) -> Option<(ReplyTo, Standing)>,
+        traces: Traces,
+        mut standing: impl FnMut(CoreId) -> Option<Standing>,
     ) {
         let map = self.map;
         let owner = |slot| map.owner(slot);
+        let of = txn.to;
         let after = |shard| {
-            let changed: Vec<DbKey> =
-                changed.iter().filter(|(_, key)| owner(Slot::of(key)) == shard).cloned().collect();
+            let is_there = |key: &[u8]| owner(Slot::of(key)) == shard;
+            let changed: Vec<DbKey> = traces.changed.iter().filter(|(_, key)| is_there(key)).cloned().collect();
+            let read: Vec<Box<[u8]>> = traces.read.iter().filter(|key| is_there(key)).cloned().collect();
             let wait = standing(shard);
-            (wait.is_some() || !changed.is_empty()).then(|| Box::new(Aftermath { changed, wait }))
+            let matters = wait.is_some() || traces.flushed || !changed.is_empty() || !read.is_empty();
+            let traces = Traces { changed, read, ..traces };
+            matters.then(|| Box::new(Aftermath { of, traces, wait }))
         };
         for (core, message) in txn.give_back(lent.loan, lent.wings, owner, after) {
             self.send(core, message);
@@ -302,6 +324,7 @@ impl CoreState {
             }
             self.runnable.push_back(txn.to.conn);
             self.finish_muted(txn.to.conn);
+            self.release_pushes(txn.to.conn);
         }
         self.recycle_buffer(out);
     }

@@ -20,8 +20,9 @@ impl CoreState {
     /// Does a bounded part of what is due; true if there is more to do right away.
     pub fn upkeep(&mut self) -> bool {
         self.end_overdue_waits();
+        let mut more = self.tidy_tracked();
         if self.upkeep_paused {
-            return false;
+            return more;
         }
         let now_ms = self.now_ms();
         // A clock that was set back must not stop anything.
@@ -34,7 +35,6 @@ impl CoreState {
             self.check_clients();
             self.stats.upkeep_ns += self.clock.ticks_to_ns(self.clock.ticks().wrapping_sub(start));
         }
-        let mut more = false;
         if self.has_suspended_scripts() {
             // As in Redis, no key expires while a script runs, unless the script meets it.
         } else if now_ms >= self.schedule.expiry_due_ms
@@ -53,6 +53,7 @@ impl CoreState {
     /// Removes keys whose time is over; true if there are more.
     fn expire_keys(&mut self) -> bool {
         let start = self.clock.ticks();
+        self.author = 0;
         let progress = self.shard.expire_some(&mut Budget::items(ITEMS_PER_TURN));
         self.publish_events();
         self.serve();

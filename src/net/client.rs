@@ -6,6 +6,7 @@ use crate::net::reply_row::ReplyRow;
 use crate::protocol::resp::{Parser, Resp};
 use crate::pubsub::Counts;
 use crate::runtime::io::ConnId;
+use crate::tracking::Choice;
 
 /// What `CLIENT REPLY` has chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,6 +71,8 @@ pub struct Session {
     pub multi: Option<Box<Multi>>,
     /// `WATCH`: databases and keys.
     pub watched: Vec<(u16, Box<[u8]>)>,
+    /// `CLIENT TRACKING`.
+    pub tracking: Option<Box<Choice>>,
 }
 
 impl Session {
@@ -187,6 +190,8 @@ pub struct Client {
     pub input: Option<Box<Input>>,
     /// Replies.
     pub row: ReplyRow,
+    /// Some shard may remember what it has read.
+    pub remembered: bool,
     /// Bytes given to the kernel and not confirmed.
     pub sending_bytes: usize,
     /// Most bytes given to the kernel at once.

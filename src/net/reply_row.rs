@@ -4,7 +4,8 @@
 //! filled later, and everything behind the gap waits. With no gap, which is the usual case, a reply is written
 //! straight into the output buffer.
 //!
-//! Pushes are no replies: they stand between two of those that may be sent, however many are still to come.
+//! Pushes are no replies: they stand between two of those that may be sent, however many are still to come. A push *about* a
+//! reply (what was read is out of date) stands behind all replies that are here, whether they may be sent or not.
 //!
 //! Replies computed here that wait stand one after the other in `held`; only a reply that comes before an earlier one has
 //! memory of its own.
@@ -71,6 +72,23 @@ impl ReplyRow {
     pub fn push(&mut self, bytes: &[u8]) {
         self.out.extend_from_slice(bytes);
         self.urgent = true;
+    }
+
+    /// Adds something that is no reply, but comes behind those that are here already.
+    pub fn push_behind(&mut self, bytes: &[u8]) {
+        match self.behind.iter_mut().rfind(|place| !matches!(place, Place::Gap)) {
+            None => self.push(bytes),
+            Some(Place::Early(reply)) => {
+                reply.extend_from_slice(bytes);
+                self.early_bytes += bytes.len();
+            }
+            // It is the last one, so its bytes are the last of `held`.
+            Some(Place::Held(len)) => {
+                self.held.extend_from_slice(bytes);
+                *len += bytes.len();
+            }
+            Some(Place::Gap) => unreachable!("gaps are left out"),
+        }
     }
 
     /// Whether what may be sent does not wait for more, because there is a push among it.
@@ -210,6 +228,30 @@ mod tests {
         row.push(b"!");
         row.fill(gap, b"2");
         assert_eq!(row.take_ready(), b"!23");
+    }
+
+    #[test]
+    fn pushes_about_replies_come_behind_them() {
+        let mut row = ReplyRow::default();
+        row.push_behind(b"a");
+        let first = row.leave_gap();
+        row.push_behind(b"b");
+        assert!(row.is_urgent());
+        assert_eq!(row.take_ready(), b"ab");
+        row.write(|out| out.extend_from_slice(b"2"));
+        row.push_behind(b"c");
+        let third = row.leave_gap();
+        row.push_behind(b"d");
+        row.fill(third, b"3");
+        row.push_behind(b"e");
+        let fourth = row.leave_gap();
+        row.push_behind(b"f");
+        assert_eq!((row.ready_len(), row.len()), (0, 7));
+        row.fill(first, b"1");
+        assert_eq!(row.take_ready(), b"12cd3ef");
+        row.fill(fourth, b"4");
+        assert_eq!(row.take_ready(), b"4");
+        assert!(row.is_empty() && row.len() == 0);
     }
 
     proptest! {

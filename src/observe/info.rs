@@ -240,7 +240,7 @@ impl Facts<'_> {
         text.line("client_recent_max_input_buffer", stats.max_input_bytes);
         text.line("client_recent_max_output_buffer", stats.max_output_bytes);
         text.line("blocked_clients", stats.blocked_clients);
-        text.zeros(&["tracking_clients"]);
+        text.line("tracking_clients", stats.tracking_clients);
         text.line("pubsub_clients", stats.pubsub_clients);
         text.line("watching_clients", self.stats.watching_clients);
         text.line("clients_in_timeout_table", stats.clients_in_timeout_table);
@@ -376,11 +376,11 @@ impl Facts<'_> {
             "active_defrag_key_misses",
             "total_active_defrag_time",
             "current_active_defrag_time",
-            "tracking_total_keys",
-            "tracking_total_items",
-            "tracking_total_prefixes",
-            "unexpected_error_replies",
         ]);
+        text.line("tracking_total_keys", stats.tracking_total_keys);
+        text.line("tracking_total_items", stats.tracking_total_items);
+        text.line("tracking_total_prefixes", stats.tracking_total_prefixes);
+        text.zeros(&["unexpected_error_replies"]);
         text.line("total_error_replies", stats.error_replies);
         text.line("dump_payload_sanitizations", 0);
         text.line("total_reads_processed", stats.reads);

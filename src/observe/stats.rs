@@ -148,6 +148,14 @@ pub struct Stats {
     pub clients: u64,
     /// Clients that wait for keys or for `CLIENT PAUSE` to end.
     pub blocked_clients: u64,
+    /// Clients that are told when keys are modified (`CLIENT TRACKING`).
+    pub tracking_clients: u64,
+    /// Keys that any of them has read.
+    pub tracking_total_keys: u64,
+    /// Pairs of such a key and a client.
+    pub tracking_total_items: u64,
+    /// Prefixes that any of them listens to, on any core: all know the same.
+    pub tracking_total_prefixes: u64,
     /// Clients that listen to channels.
     pub pubsub_clients: u64,
     /// Channels that anybody listens to, on any core: all know the same.
@@ -240,6 +248,7 @@ impl Stats {
         }
         self.max_input_bytes = self.max_input_bytes.max(other.max_input_bytes);
         self.max_output_bytes = self.max_output_bytes.max(other.max_output_bytes);
+        self.tracking_total_prefixes = self.tracking_total_prefixes.max(other.tracking_total_prefixes);
         self.pubsub_channels = self.pubsub_channels.max(other.pubsub_channels);
         self.pubsub_patterns = self.pubsub_patterns.max(other.pubsub_patterns);
         self.pubsub_shard_channels = self.pubsub_shard_channels.max(other.pubsub_shard_channels);
@@ -280,6 +289,9 @@ impl Stats {
             changes,
             clients,
             blocked_clients,
+            tracking_clients,
+            tracking_total_keys,
+            tracking_total_items,
             pubsub_clients,
             clients_in_timeout_table,
             blocking_keys,

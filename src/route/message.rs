@@ -3,13 +3,15 @@
 //! Messages of one turn to the same core travel as one [`Batch`]. Arguments and replies of ordinary commands lie
 //! packed in the batch's byte arena, so that a command that crosses cores allocates nothing.
 //!
-//! Five conversations exist:
+//! Six conversations exist:
 //! 1. `Run` -> `Reply`: one command whose keys all belong to the receiver.
 //! 2. `Acquire` -> `Granted` | `Refused`, `Perform` -> `Performed`, `Release`: one participant's part of a transaction over
 //!    several shards (see [`crate::txn`]).
 //! 3. `Run` -> `Blocked`, `Offer` -> `Release`, `Withdraw`: a client that waits for keys (see `core::blocking`).
 //! 4. `Ask` -> `Answer`: a question to a core about its connections or counters, or an order to it.
 //! 5. `Publish`: a message for the subscribers of a core (see [`crate::pubsub`]).
+//! 6. `Invalidate`, `Modified`, `Flushed`: what clients have cached is out of date; `Redirect` -> `Broken`: one client is
+//!    told for another; `Forget` (see [`crate::tracking`]).
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use crate::pubsub::Change;
 use crate::runtime::io::{ConnId, CoreId, Socket};
 use crate::shard::item::{Item, Kind};
 use crate::shard::{DbKey, KeyDigest, Wing};
+use crate::tracking::PrefixChange;
 
 /// Arguments as slices, on the stack for usual commands.
 pub type Args<'a> = SmallVec<[&'a [u8]; 8]>;
@@ -125,6 +128,8 @@ pub struct Call {
     pub resp: Resp,
     /// `CLIENT NO-TOUCH` is on: reads leave LRU and LFU data alone.
     pub no_touch: bool,
+    /// The client caches what this reads (`CLIENT TRACKING`): its keys are remembered where it runs.
+    pub track: bool,
 }
 
 /// The client and the place in its row of replies that a reply is for.
@@ -231,13 +236,28 @@ pub enum Standing {
     Leaves,
 }
 
-/// What a shard has to know of a command that ran on its entries elsewhere.
+/// What commands have done to keys of another shard, whose entries they have borrowed.
 #[derive(Debug, Default)]
-pub struct Aftermath {
-    /// Keys that may be ready for others now.
+pub struct Traces {
+    /// Keys that were modified.
     pub changed: Vec<DbKey>,
-    /// If the command is one that may wait: the client, which is one of the sender, and what it does.
-    pub wait: Option<(ReplyTo, Standing)>,
+    /// The client that has modified them, 0 if their time was over.
+    pub by: u64,
+    /// Keys that were read, and not modified after that, if the client wants to be told when they are.
+    pub read: Vec<Box<[u8]>>,
+    /// Databases were emptied.
+    pub flushed: bool,
+}
+
+/// What a shard has to know of a command that ran on its entries elsewhere.
+#[derive(Debug)]
+pub struct Aftermath {
+    /// The client whose command that is, on the core of the sender.
+    pub of: ReplyTo,
+    /// What it has done.
+    pub traces: Traces,
+    /// What the client does now, if the command is one that may wait.
+    pub wait: Option<Standing>,
 }
 
 /// Keys reserved for a client that waits for one of them.
@@ -301,6 +321,8 @@ pub enum Message {
     Perform {
         /// The transaction.
         txn: TxnId,
+        /// The client of the coordinator whose command it is.
+        of: ReplyTo,
         /// The command.
         call: Call,
         /// Its arguments.
@@ -383,6 +405,45 @@ pub enum Message {
         shard: bool,
         /// The channel and the message.
         args: PackedArgs,
+    },
+    /// A key that your client has read was modified, or is remembered no more.
+    Invalidate {
+        /// Its connection.
+        conn: ConnId,
+        /// Its id.
+        client: u64,
+        /// It has done so itself.
+        own: bool,
+        /// The key.
+        key: PackedArgs,
+    },
+    /// A key was modified that begins with a prefix of your clients.
+    Modified {
+        /// The client that has done it, 0 for none.
+        by: u64,
+        /// The key.
+        key: PackedArgs,
+    },
+    /// A database of mine was emptied.
+    Flushed,
+    /// What is meant for a client of mine goes to one of yours.
+    Redirect {
+        /// The connection and the id of yours.
+        to: (ConnId, u64),
+        /// Those of mine.
+        of: (ConnId, u64),
+        /// The keys, none for all that there are.
+        keys: PackedArgs,
+    },
+    /// The client that a `Redirect` was for is gone.
+    Broken {
+        /// The connection and the id of yours that it was of.
+        of: (ConnId, u64),
+    },
+    /// This client of mine, who has cached keys, is gone.
+    Forget {
+        /// Its id.
+        client: u64,
     },
     /// A line for this core's `MONITOR` clients.
     Monitor {
@@ -508,6 +569,13 @@ pub enum Query {
     },
     /// Clients of the asking core have begun or ended subscriptions.
     Subscriptions(Arc<Vec<Change>>),
+    /// Clients of the asking core begin to be told of keys, or end it.
+    Track {
+        /// The prefixes that it has clients for.
+        prefixes: Arc<Vec<PrefixChange>>,
+        /// A client that is asked for.
+        redirect: Option<u64>,
+    },
     /// So many clients of the asking core monitor commands now.
     Monitors(usize),
 }
@@ -519,6 +587,8 @@ pub enum Answer {
     Done,
     /// So many.
     Count(usize),
+    /// The connection of a client, if it is one of this core's.
+    Found(Option<ConnId>),
     /// Lines of text, each with the client id that they are sorted by.
     Lines(Vec<(u64, String)>),
     /// What came of ending scripts.

@@ -28,7 +28,7 @@ pub use events::{Event, Events};
 pub use expiry::{ExpireProgress, Garbage};
 pub use item::{Encoding, Item, Kind};
 pub use key::{Hasher, Key, KeyDigest, Slot};
-pub use modified::{DbKey, Modified};
+pub use modified::{DbKey, Modified, News};
 
 use std::ops::Range;
 

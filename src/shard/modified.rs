@@ -8,8 +8,9 @@
 //!
 //! Representation: the keys of interest of each database in order, each with how many are interested and whether it
 //! stands in `modified` already. With `every`, other keys are noted, too, each as often as it is modified, but not twice
-//! in a row; a workbench does so for the shards that the entries go back to. Invariant: `parties` is the number of
-//! keys of interest, plus one with `every`.
+//! in a row; a workbench does so for the shards that the entries go back to. Those who cache keys (`note_names`) get a list
+//! of their own, of all names whatever the database, because they are told after each command even within a transaction.
+//! Invariant: `parties` is the number of keys of interest, plus one with `every`, plus one with `names`.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -37,6 +38,21 @@ pub struct Modified {
     every: usize,
     /// The first to be modified in front.
     modified: VecDeque<DbKey>,
+    /// The same for those who cache keys, if there are any.
+    names: Option<Vec<Box<[u8]>>>,
+    /// A database was emptied, with or without keys of interest.
+    flushed: bool,
+    /// There is something in `names`, or `flushed` is set.
+    news: bool,
+}
+
+/// What those who cache keys are told.
+#[derive(Debug, Default)]
+pub struct News {
+    /// The names of keys that were modified, in order.
+    pub names: Vec<Box<[u8]>>,
+    /// A database was emptied.
+    pub flushed: bool,
 }
 
 impl Modified {
@@ -79,9 +95,15 @@ impl Modified {
         dbs.flat_map(|(db, keys)| keys.keys().map(move |key| (db as u16, key.clone()))).collect()
     }
 
+    /// Whether the names of all keys that are modified are noted for those who cache keys.
+    pub fn note_names(&mut self, wanted: bool) {
+        self.parties = self.parties + usize::from(wanted) - usize::from(self.names.is_some());
+        self.names = wanted.then(|| self.names.take().unwrap_or_default());
+    }
+
     /// Number of keys of interest.
     pub fn len(&self) -> usize {
-        self.parties - usize::from(self.every > 0)
+        self.parties - usize::from(self.every > 0) - usize::from(self.names.is_some())
     }
 
     /// Whether nobody is interested in any key.
@@ -105,6 +127,12 @@ impl Modified {
 
     #[cold]
     fn note_if_of_interest(&mut self, db: usize, key: &[u8]) {
+        if let Some(names) = &mut self.names
+            && names.last().is_none_or(|last| **last != *key)
+        {
+            names.push(key.into());
+            self.news = true;
+        }
         let last = self.modified.back();
         let noted = match self.keys.get_mut(db).and_then(|keys| keys.get_mut(key)) {
             Some(interest) => std::mem::replace(&mut interest.noted, true),
@@ -126,6 +154,7 @@ impl Modified {
 
     /// Notes the keys that go as a database is emptied, before it is.
     pub(super) fn note_flush(&mut self, db: usize, dbs: &Databases, hasher: &Hasher) {
+        (self.flushed, self.news) = (true, true);
         if !self.is_empty() {
             self.note_some(db, |key| {
                 let key = Key::new(key, hasher);
@@ -153,10 +182,23 @@ impl Modified {
         }
     }
 
-    /// Whether a key has been noted.
+    /// Whether anything has been noted.
     #[inline]
     pub fn is_pending(&self) -> bool {
-        !self.modified.is_empty()
+        !self.modified.is_empty() | self.news
+    }
+
+    /// Whether there is something to tell those who cache keys.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        self.news
+    }
+
+    /// What there is to tell them.
+    pub fn take_news(&mut self) -> News {
+        self.news = false;
+        let names = self.names.as_mut().map(std::mem::take).unwrap_or_default();
+        News { names, flushed: std::mem::take(&mut self.flushed) }
     }
 
     /// The key that was noted first.
@@ -234,6 +276,27 @@ mod tests {
     }
 
     #[test]
+    fn names_are_noted_apart_from_keys_of_interest() {
+        let mut modified = Modified::default();
+        modified.add(0, b"a");
+        modified.note_names(true);
+        modified.note_names(true);
+        for (db, key) in [(0, b"a"), (1, b"a"), (0, b"b"), (0, b"a")] {
+            modified.note(db, key);
+        }
+        assert!(modified.has_news());
+        assert_eq!(modified.take_news().names.concat(), b"aba");
+        assert!(modified.is_pending() && !modified.has_news());
+        assert_eq!(taken(&mut modified), ["0a"]);
+        assert!(!modified.is_pending());
+        assert_eq!(modified.len(), 1);
+        modified.remove(0, b"a");
+        modified.note_names(false);
+        modified.note(0, b"a");
+        assert!(modified.is_empty() && !modified.is_pending());
+    }
+
+    #[test]
     fn of_a_whole_database_those_are_noted_that_change() {
         let mut shard = Shard::new(3, Hasher::from_seed(1), 1);
         shard.now_ms = 1_000;
@@ -251,9 +314,11 @@ mod tests {
         }
         shard.swap_dbs(0, 1);
         assert_eq!(taken(&mut shard.modified), ["0a", "0b", "0c"]);
+        assert!(!shard.modified.take_news().flushed);
         shard.flush_all();
         assert_eq!(taken(&mut shard.modified), ["0c", "0d"]);
+        assert!(shard.modified.take_news().flushed);
         shard.flush_all();
-        assert!(!shard.modified.is_pending());
+        assert!(taken(&mut shard.modified).is_empty());
     }
 }

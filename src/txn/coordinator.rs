@@ -239,13 +239,13 @@ impl Txn {
             return Step::RunBorrowed(loan, wings);
         }
         self.stage = Stage::Performing { missing: self.participants.len() };
-        let (txn, call) = (self.id, self.call);
+        let (txn, of, call) = (self.id, self.to, self.call);
         Step::Send(
             self.participants
                 .iter_mut()
                 .map(|participant| {
                     let args = Box::new(std::mem::take(&mut participant.args));
-                    (participant.shard, Message::Perform { txn, call, args })
+                    (participant.shard, Message::Perform { txn, of, call, args })
                 })
                 .collect(),
         )

@@ -36,7 +36,7 @@ use crate::net::client::Waiting;
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
 use crate::route::message::{
-    Aftermath, Blocked, Call, Grant, Loan, Message, OwnedArgs, Place, ReplyTo, TxnId, WaitId,
+    Aftermath, Blocked, Call, Grant, Loan, Message, OwnedArgs, Place, ReplyTo, Traces, TxnId, WaitId,
 };
 use crate::runtime::io::CoreId;
 use crate::shard::{DbKey, Kind, Slot};
@@ -133,8 +133,8 @@ pub(super) struct Attempt {
     pub shards: SmallVec<[CoreId; 2]>,
     /// The borrowed entries as they are now.
     pub loan: Loan,
-    /// Those of them that others may want to look at.
-    pub changed: Vec<DbKey>,
+    /// What was done to them.
+    pub traces: Traces,
 }
 
 impl CoreState {
@@ -336,8 +336,8 @@ impl CoreState {
             Ok(attempt) => {
                 self.blocking.served[1] += u64::from(attempt.served);
                 self.leave_others(from, to, &attempt);
-                let wait = Some((to, attempt.standing()));
-                let after = Aftermath { changed: attempt.changed, wait };
+                let wait = Some(attempt.standing());
+                let after = Aftermath { of: to, traces: attempt.traces, wait };
                 Message::Release { txn, loan: attempt.loan, wing: None, after: Some(Box::new(after)) }
             }
             Err(loan) => Message::Release { txn, loan, wing: None, after: None },
@@ -370,6 +370,9 @@ impl CoreState {
         let (call, args) = (client.blocked.call, std::mem::take(&mut client.blocked.args));
         let mut out = self.spare_buffer();
         let slices = args.slices();
+        let command = self.lookup.get(call.command);
+        self.set_author(to.client, command);
+        let here = loan.is_none();
         let ran = match loan {
             Some(loan) => {
                 self.workbench.receive(loan);
@@ -379,10 +382,16 @@ impl CoreState {
         };
         let served = ran.wait.is_none();
         let mut shards = SmallVec::new();
+        let mut traces = Traces { changed: ran.changed, by: self.author, ..Traces::default() };
         if served {
             shards = self.forget_wait(to.client).map(|client| client.shards).unwrap_or_default();
             let whose = Whose { core: self.core, to };
-            self.account(self.lookup.get(call.command), &slices, whose, ran.error.as_ref());
+            self.account(command, &slices, whose, ran.error.as_ref());
+            if call.track && here {
+                self.remember_args(whose, command, &slices);
+            } else {
+                traces.read = self.reads_of(to, call, &slices);
+            }
             drop(slices);
             self.end_wait(to, out);
         } else {
@@ -391,6 +400,6 @@ impl CoreState {
             self.recycle_buffer(out);
         }
         self.publish_events();
-        Ok(Attempt { served, shards, loan: ran.loan, changed: ran.changed })
+        Ok(Attempt { served, shards, loan: ran.loan, traces })
     }
 }

@@ -190,6 +190,7 @@ impl CoreState {
 
     /// Keys that have been modified, of those that somebody is interested in.
     pub(in crate::core) fn take_changes(&mut self) -> Vec<DbKey> {
+        self.tell_news();
         let changed: Vec<DbKey> = std::iter::from_fn(|| self.shard.modified.take()).collect();
         self.tell(&changed);
         changed

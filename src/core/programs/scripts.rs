@@ -182,7 +182,7 @@ impl CoreState {
             return wait_for_replies(client);
         }
         let to = ReplyTo { conn, client: client.id, sequence: 0 };
-        let call = CoreState::call_of(client, command);
+        let call = CoreState::begin_call(client, command);
         let mut reach = Reach { keys: Vec::new(), everything: true };
         if self.map.shards() > 1 {
             reach.everything = match self.script_of(kind, args) {
@@ -311,6 +311,7 @@ impl CoreState {
         }
         // Nobody is told of what has not happened.
         while shard.modified.take().is_some() {}
+        shard.modified.take_news();
         if self.scripting.unbounded.len() >= KNOWN_MAX {
             self.scripting.unbounded.clear();
         }
@@ -398,7 +399,7 @@ impl CoreState {
                 }
                 about.wrote |= command.flags.contains(Flags::WRITE);
                 let db = self.clients.get_same(conn, client).map_or(about.db, |client| client.session.db);
-                let result = self.run_part(program, handler, args, db, about.resp, out);
+                let result = self.run_part(program, command, handler, args, (db, about.resp), out);
                 if about.bounded {
                     let events = self.place_of(program).events.take();
                     about.notices.extend(events.into_iter().map(Notice::Event));
