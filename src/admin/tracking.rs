@@ -72,7 +72,9 @@ impl Options {
         let mode = before.map(|choice| choice.mode);
         match () {
             () if !self.broadcast && !self.prefixes.is_empty() => Err(PREFIX_ALONE),
-            () if mode.is_some_and(|mode| (mode == Mode::Broadcast) != self.broadcast) => Err(SWITCH_BROADCAST),
+            () if mode.is_some_and(|mode| (mode == Mode::Broadcast) != self.broadcast) => {
+                Err(SWITCH_BROADCAST)
+            }
             () if self.broadcast && (self.opt_in || self.opt_out) => Err(OPT_AND_BROADCAST),
             () if self.opt_in && self.opt_out => Err(BOTH_OPTS),
             () if self.opt_in && mode == Some(Mode::OptOut) => Err(SWITCH_OPT),

@@ -572,7 +572,8 @@ impl CoreState {
     fn trace_part(&mut self, program: &mut Program, command: &Command, args: &[&[u8]]) {
         let ReplyTo { conn, client, .. } = program.to;
         let client = self.clients.get_same(conn, client).filter(|client| client.session.tracking.is_some());
-        let (caches, tracks) = client.map_or((false, false), |client| (true, CoreState::tracks(client, command)));
+        let (caches, tracks) =
+            client.map_or((false, false), |client| (true, CoreState::tracks(client, command)));
         let Hold::Txn(_) = program.hold else {
             self.tell_news();
             if tracks {

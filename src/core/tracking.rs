@@ -226,7 +226,8 @@ impl CoreState {
                 let Some(client) = self.clients.get(conn) else { continue };
                 let no_loop = client.session.tracking.as_ref().is_some_and(|choice| choice.no_loop);
                 let own = |by: u64| no_loop && by == client.id;
-                let keys: Vec<&[u8]> = keys.iter().filter(|(_, by)| !own(**by)).map(|(key, _)| &**key).collect();
+                let keys: Vec<&[u8]> =
+                    keys.iter().filter(|(_, by)| !own(**by)).map(|(key, _)| &**key).collect();
                 if !keys.is_empty() {
                     self.send_invalidation(conn, &keys);
                 }

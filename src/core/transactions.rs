@@ -288,7 +288,8 @@ impl CoreState {
         let of = txn.to;
         let after = |shard| {
             let is_there = |key: &[u8]| owner(Slot::of(key)) == shard;
-            let changed: Vec<DbKey> = traces.changed.iter().filter(|(_, key)| is_there(key)).cloned().collect();
+            let changed: Vec<DbKey> =
+                traces.changed.iter().filter(|(_, key)| is_there(key)).cloned().collect();
             let read: Vec<Box<[u8]>> = traces.read.iter().filter(|key| is_there(key)).cloned().collect();
             let wait = standing(shard);
             let matters = wait.is_some() || traces.flushed || !changed.is_empty() || !read.is_empty();

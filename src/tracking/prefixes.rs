@@ -150,7 +150,10 @@ mod tests {
         let taken = prefixes.take_modified().into_iter();
         taken
             .map(|(conns, keys)| {
-                (conns.iter().map(|conn| conn.0).collect(), keys.iter().map(|(key, by)| (text(key), *by)).collect())
+                (
+                    conns.iter().map(|conn| conn.0).collect(),
+                    keys.iter().map(|(key, by)| (text(key), *by)).collect(),
+                )
             })
             .collect()
     }
