@@ -63,7 +63,7 @@ pub fn answer(core: &mut CoreState, from: CoreId, query: Query) -> Answer {
                 core.tracking.prefixes.note(from, &prefixes);
                 core.listen();
             }
-            let found = core.clients.iter().find(|client| Some(client.id) == redirect);
+            let found = core.clients.iter().find(|client| Some(client.id) == redirect && !client.refused);
             Answer::Found(found.map(|client| client.conn))
         }
         Query::Monitors(count) => {

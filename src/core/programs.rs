@@ -349,9 +349,14 @@ impl CoreState {
         !self.scripting.sliced.is_empty()
     }
 
-    /// Whether a script is under way that has been suspended.
-    pub(super) fn has_suspended_scripts(&self) -> bool {
-        self.programs.values().any(|program| program.script.is_some())
+    /// Whether a program is under way for which no key may expire: a script that has been suspended, or a program that has the
+    /// databases of all shards, which would not be told.
+    pub(super) fn stops_expiry(&self) -> bool {
+        let whole = |txn: &Txn| txn.work == Work::Whole;
+        let stops = |program: &Program| {
+            program.script.is_some() || matches!(&program.hold, Hold::Txn(txn) if whole(txn))
+        };
+        self.programs.values().any(stops)
     }
 
     /// Runs a program from where it stands, and ends its hold on what it has used when it is done.

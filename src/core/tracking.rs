@@ -394,6 +394,9 @@ impl CoreState {
 
     /// Does a part of what is to be tidied up. Returns whether there is more.
     pub(super) fn tidy_tracked(&mut self) -> bool {
+        if !self.tracking.listening && self.tracking.table.is_tidy() {
+            return false;
+        }
         let more = self.forget_some(ITEMS_PER_TURN) | self.tracking.table.tidy(ITEMS_PER_TURN);
         self.listen();
         more

@@ -257,6 +257,8 @@ impl CoreState {
             places.remove(&shard).map(Standing::Joins)
         });
         self.begin_wait(to, blocked, shards);
+        // The wait may be long.
+        self.release_pushes(to.conn);
     }
 
     /// Runs a command on the borrowed entries on the workbench, its reply into `out`.

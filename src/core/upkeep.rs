@@ -35,7 +35,7 @@ impl CoreState {
             self.check_clients();
             self.stats.upkeep_ns += self.clock.ticks_to_ns(self.clock.ticks().wrapping_sub(start));
         }
-        if self.has_suspended_scripts() {
+        if self.stops_expiry() {
             // As in Redis, no key expires while a script runs, unless the script meets it.
         } else if now_ms >= self.schedule.expiry_due_ms
             || now_ms < self.schedule.expiry_due_ms - 10 * INTERVAL_MS

@@ -246,7 +246,7 @@ mod tests {
         row.push_behind(b"e");
         let fourth = row.leave_gap();
         row.push_behind(b"f");
-        assert_eq!((row.ready_len(), row.len()), (0, 7));
+        assert_eq!((row.ready_len(), row.len()), (0, 6));
         row.fill(first, b"1");
         assert_eq!(row.take_ready(), b"12cd3ef");
         row.fill(fourth, b"4");

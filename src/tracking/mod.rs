@@ -16,7 +16,7 @@ mod table;
 use smallvec::SmallVec;
 
 pub use self::choice::{Caching, Choice, Mode, Redirect};
-pub use self::prefixes::{Listeners, PrefixChange, Prefixes};
+pub use self::prefixes::{Listeners, ModifiedKeys, PrefixChange, Prefixes};
 pub use self::table::Table;
 use crate::runtime::io::{ConnId, CoreId};
 

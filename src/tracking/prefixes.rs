@@ -25,12 +25,15 @@ pub struct PrefixChange {
 /// Connections of this core that listen to a prefix.
 pub type Listeners = SmallVec<[ConnId; 2]>;
 
+/// Keys, each with the client that was the last to modify it, 0 for none.
+pub type ModifiedKeys = BTreeMap<Arc<[u8]>, u64>;
+
 #[derive(Debug, Default)]
 struct Prefix {
     here: Listeners,
     elsewhere: SmallVec<[CoreId; 2]>,
-    /// Keys modified in this turn, with the client that has done it, 0 for none.
-    keys: BTreeMap<Arc<[u8]>, u64>,
+    /// Modified in this turn.
+    keys: ModifiedKeys,
 }
 
 /// See the module.
@@ -124,7 +127,7 @@ impl Prefixes {
     }
 
     /// For each prefix of such keys, these, each with who has modified it, and who listens.
-    pub fn take_modified(&mut self) -> Vec<(Listeners, BTreeMap<Arc<[u8]>, u64>)> {
+    pub fn take_modified(&mut self) -> Vec<(Listeners, ModifiedKeys)> {
         self.modified = false;
         let prefixes = self.by_len.values_mut().flat_map(BTreeMap::values_mut);
         prefixes

@@ -134,6 +134,11 @@ impl Table {
             || self.sweeping.as_ref().is_some_and(|sweep| sweep.dead.contains(&client))
     }
 
+    /// Whether nothing is to be freed.
+    pub fn is_tidy(&self) -> bool {
+        self.garbage.is_empty()
+    }
+
     /// Takes out what is left of clients that are gone, and frees what was forgotten, looking at so many entries. Returns
     /// whether there is more to do.
     pub fn tidy(&mut self, mut budget: usize) -> bool {
@@ -234,7 +239,7 @@ mod tests {
         table.add(b"k", tracker(1));
         assert!(table.tidy(100));
         while table.tidy(100) {}
-        assert!(table.garbage.is_empty());
+        assert!(table.is_tidy());
         assert_eq!(table.len(), 1);
     }
 
@@ -304,11 +309,10 @@ mod tests {
             }
             while table.tidy(1000) {}
             prop_assert!(table.dead.len() <= DEAD_MAX && table.sweeping.is_none());
-            for entry in &table.entries {
-                prop_assert!(entry.trackers.iter().all(|tracker| {
-                    !gone.contains(&tracker.client) || table.dead.contains(&tracker.client)
-                }));
-            }
+            let is_expected = |tracker: &Tracker| {
+                !gone.contains(&tracker.client) || table.dead.contains(&tracker.client)
+            };
+            prop_assert!(table.entries.iter().flat_map(|entry| &entry.trackers).all(is_expected));
         }
     }
 }
