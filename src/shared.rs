@@ -68,6 +68,8 @@ pub struct Shared {
     served: AtomicU32,
     /// The id of the client that connected last.
     pub last_client_id: AtomicU64,
+    /// Keys that all shards remember for clients that cache them.
+    pub tracked_keys: AtomicUsize,
     /// The server is to stop.
     pub stopping: AtomicBool,
     /// The slow log.
@@ -117,6 +119,7 @@ impl Shared {
             connections: map.all().map(|_| AtomicU32::new(0)).collect(),
             served: AtomicU32::new(0),
             last_client_id: AtomicU64::new(0),
+            tracked_keys: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
             slowlog: Mutex::new(SlowLog::default()),
             latency: Mutex::new(LatencyMonitor::default()),

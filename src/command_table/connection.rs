@@ -242,8 +242,8 @@ static CLIENT: &[Entry] = &[
                 "O(1). Some options may introduce additional complexity.",
             )
             .syntax(
-                "status: <ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST: BCAST] \
-                 [OPTIN: OPTIN] [OPTOUT: OPTOUT] [NOLOOP: NOLOOP]",
+                "status: <ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] \
+                 [OPTIN] [OPTOUT] [NOLOOP]",
             ),
     )
     .session(tracking::tracking),

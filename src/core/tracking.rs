@@ -12,6 +12,8 @@
 //! is put together from those of several shards (`held_pushes`). The invalidation by a client's own command therefore comes
 //! after its reply, too. Emptied databases are told when *all* shards have said that theirs are.
 
+use std::sync::atomic::Ordering;
+
 use smallvec::SmallVec;
 
 use crate::command::lookup::Command;
@@ -39,6 +41,8 @@ pub struct Tracking {
     pub prefixes: Prefixes,
     /// The shard notes what is modified.
     listening: bool,
+    /// Keys of the table that all cores know of.
+    counted: usize,
     /// How often databases were emptied, by shard.
     flushes: Vec<u64>,
     /// How many of these times this core's clients were told.
@@ -52,6 +56,7 @@ impl Tracking {
             table: Table::default(),
             prefixes: Prefixes::default(),
             listening: false,
+            counted: 0,
             flushes: vec![0; shards],
             flushes_told: 0,
         }
@@ -87,12 +92,13 @@ impl CoreState {
         self.author = if command.flags.contains(Flags::WRITE) { client } else { 0 };
     }
 
-    /// Has the shard note what is modified as long as somebody wants to know.
+    /// Has the shard note what is modified as long as somebody wants to know. Called after each change of the tables.
     pub fn listen(&mut self) {
         let wanted = !self.tracking.table.is_empty() || !self.tracking.prefixes.is_empty();
         if std::mem::replace(&mut self.tracking.listening, wanted) != wanted {
             self.shard.modified.note_names(wanted);
         }
+        self.count_tracked();
     }
 
     /// A client has read keys of this shard.
@@ -370,26 +376,43 @@ impl CoreState {
         }
     }
 
-    /// Keys that this shard may remember.
-    fn max_tracked(&self) -> usize {
-        match self.config.tracking_table_max_keys {
-            0 => usize::MAX,
-            max => (max as usize).div_ceil(self.map.shards()),
+    /// Tells the other cores how many keys this shard remembers.
+    fn count_tracked(&mut self) {
+        let (len, counted) = (self.tracking.table.len(), self.tracking.counted);
+        self.tracking.counted = len;
+        if len > counted {
+            self.shared.tracked_keys.fetch_add(len - counted, Ordering::Relaxed);
+        } else if len < counted {
+            self.shared.tracked_keys.fetch_sub(counted - len, Ordering::Relaxed);
         }
     }
 
-    /// Forgets some of the keys that are too many, and tells those who have read them. Returns whether there are more.
+    /// Forgets some keys if all shards together remember too many, and this one more than its part of what they may; tells
+    /// those who have read them. Returns whether there may be more.
     fn forget_some(&mut self, some: usize) -> bool {
-        let max = self.max_tracked();
+        self.count_tracked();
+        let max = match self.config.tracking_table_max_keys {
+            0 => return false,
+            max => max as usize,
+        };
+        let part = max / self.map.shards();
         for _ in 0..some {
             let len = self.tracking.table.len();
-            if len <= max {
+            let one_less = |keys| (keys > max).then(|| keys - 1);
+            if len <= part
+                || self
+                    .shared
+                    .tracked_keys
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
+                    .is_err()
+            {
                 return false;
             }
+            self.tracking.counted -= 1;
             let (key, trackers) = self.tracking.table.evict(self.shard.rng.below(len));
             trackers.into_iter().for_each(|tracker| self.tell_reader(tracker, false, &key));
         }
-        self.tracking.table.len() > max
+        true
     }
 
     /// Does a part of what is to be tidied up. Returns whether there is more.

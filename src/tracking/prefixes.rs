@@ -148,7 +148,10 @@ mod tests {
         text.as_bytes().into()
     }
 
-    fn taken(prefixes: &mut Prefixes) -> Vec<(Vec<u32>, Vec<(String, u64)>)> {
+    /// For some connections: keys, and who has modified them.
+    type Taken = (Vec<u32>, Vec<(String, u64)>);
+
+    fn taken(prefixes: &mut Prefixes) -> Vec<Taken> {
         let text = |key: &[u8]| String::from_utf8_lossy(key).into_owned();
         let taken = prefixes.take_modified().into_iter();
         taken
