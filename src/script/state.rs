@@ -352,11 +352,6 @@ impl State {
         lua!(ffi::lua_sethook(self.0, Some(on_count::<F>), ffi::LUA_MASKCOUNT, instructions));
     }
 
-    /// Does a part of the garbage collector's work.
-    pub(super) fn collect_some(self, size: i32) {
-        lua!(ffi::lua_gc(self.0, ffi::LUA_GCSTEP, size));
-    }
-
     /// The index counted from the bottom, so that it stays the same when values are pushed.
     pub(super) fn absolute(self, index: i32) -> i32 {
         if index < 0 && index > REGISTRY { self.top() + index + 1 } else { index }

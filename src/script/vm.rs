@@ -28,8 +28,6 @@ use crate::protocol::resp::{Reply, Resp};
 /// What one VM may allocate, in bytes; beyond that scripts get Lua's "not enough memory". A script may hold a value of the
 /// longest length (512 MB) and make another of it.
 const MEMORY_MAX: usize = if cfg!(test) { 64 << 20 } else { 2 << 30 };
-/// Runs between two steps of the garbage collector, and their size, as in Redis.
-const GC_PERIOD: u32 = 50;
 /// Compiled programs that are kept without asking whether they are still there.
 const PROGRAMS_MIN: usize = 1024;
 /// How long a library may take to register its functions.
@@ -44,7 +42,6 @@ pub(super) struct Vm {
     anchor: Anchor,
     programs: AHashMap<u64, Owner>,
     programs_max: usize,
-    runs: u32,
     /// Last, so that nothing above outlives it.
     lua: Lua,
 }
@@ -78,7 +75,6 @@ impl Vm {
             anchor,
             programs: AHashMap::new(),
             programs_max: PROGRAMS_MIN,
-            runs: 0,
             lua,
         })
     }
@@ -187,10 +183,8 @@ impl Vm {
         if pushed.is_err() {
             return Err(self.take_error("ERR Error running script, "));
         }
-        self.runs += 1;
-        let collect = self.runs.is_multiple_of(GC_PERIOD);
         let (anchor, program) = (self.anchor, program.clone());
-        self.fiber.begin(move || run(anchor, &program, client, collect));
+        self.fiber.begin(move || run(anchor, &program, client));
         Ok(())
     }
 
@@ -284,7 +278,7 @@ fn load(s: State, code: &[u8], chunk: &'static std::ffi::CStr) -> Result<(), Rai
 }
 
 /// Runs on the fiber: calls a program with the two arrays on the stack and writes its reply.
-fn run(anchor: Anchor, program: &Program, client: Resp, collect: bool) {
+fn run(anchor: Anchor, program: &Program, client: Resp) {
     let before = fiber::output(|out| out.len());
     let finished = anchor.protected(2, 0, &mut |s| {
         s.every(INSTRUCTIONS, on_count);
@@ -297,9 +291,6 @@ fn run(anchor: Anchor, program: &Program, client: Resp, collect: bool) {
                 Err(Raise) => write_failure(s, program, &mut reply),
             }
         });
-        if collect {
-            s.collect_some(GC_PERIOD as i32);
-        }
         Ok(0)
     });
     if finished.is_err() {

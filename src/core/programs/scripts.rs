@@ -81,7 +81,7 @@ pub(super) struct Script {
 
 /// What the driver knows of a script that runs.
 struct About {
-    name: Box<[u8]>,
+    program: script::Program,
     is_function: bool,
     permissions: Permissions,
     /// Protocol of the reply to the command that is running.
@@ -130,7 +130,7 @@ enum Called {
 
 impl std::fmt::Debug for Script {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Script({})", self.about.name.escape_ascii())
+        write!(f, "Script({})", self.about.program.name().escape_ascii())
     }
 }
 
@@ -152,7 +152,7 @@ impl Script {
 
     /// What `FUNCTION STATS` tells: the name, whether it is a function, and when it began, Unix microseconds.
     pub(super) fn running(&self) -> (&[u8], bool, i64) {
-        (&self.about.name, self.about.is_function, self.about.started_us)
+        (self.about.program.name(), self.about.is_function, self.about.started_us)
     }
 
     /// `SCRIPT KILL` or `FUNCTION KILL`.
@@ -229,8 +229,9 @@ impl CoreState {
         let permissions =
             script::check(script.flags(), &Situation { read_only_command, ..Situation::default() })?;
         let whole = matches!(&program.hold, Hold::Txn(txn) if txn.work == Work::Whole);
+        let run = self.engine.start(&script, keys, rest, program.call.resp)?;
         let about = About {
-            name: script.name().into(),
+            program: script,
             is_function: kind == ScriptKind::Function,
             permissions,
             resp: Resp::V2,
@@ -242,7 +243,6 @@ impl CoreState {
             notices: Vec::new(),
             db: program.call.db,
         };
-        let run = self.engine.start(&script, keys, rest, program.call.resp)?;
         Ok(Box::new(Script { run, resume: Resume::Begin, about }))
     }
 
@@ -315,7 +315,7 @@ impl CoreState {
         if self.scripting.unbounded.len() >= KNOWN_MAX {
             self.scripting.unbounded.clear();
         }
-        self.scripting.unbounded.insert(script.about.name);
+        self.scripting.unbounded.insert(script.about.program.name().into());
         self.scripting.restarted += 1;
         self.scripting.undeclared += 1;
     }
@@ -332,7 +332,7 @@ impl CoreState {
         self.shared.log.warning(format_args!(
             "Slow script detected: still in execution after {ms} milliseconds. You can try killing the script using the {kill} \
              command. Script name is: {}.",
-            about.name.escape_ascii()
+            about.program.name().escape_ascii()
         ));
     }
 
