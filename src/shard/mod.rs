@@ -298,7 +298,7 @@ impl Shard {
         let place = self.position(db, key);
         let count = if place.is_some() { &mut self.stats.hits } else { &mut self.stats.misses };
         *count += 1;
-        Some(self.dbs[db].at(key, place?))
+        Some(self.dbs.of(db, key).at(key, place?))
     }
 
     /// The item of a key that is about to be changed: like [`Shard::lookup_read`], but counts neither hit nor miss.
