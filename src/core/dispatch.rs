@@ -339,16 +339,16 @@ impl CoreState {
             self.stats.commands[usize::from(command.id.0)].rejected += 1;
         }
         let mut text = error.to_string();
-        if let Some(queue) = self.clients.get_mut(conn).and_then(|client| client.session.multi.as_mut()) {
-            queue.broken = true;
-            if command.is_some_and(|command| matches!(command.entry.run, Run::Exec)) {
-                let reason = text.split_once(' ').map_or(text.as_str(), |(_, reason)| reason);
-                text = format!("EXECABORT Transaction discarded because of: {reason}");
-                if let Some(client) = self.clients.get_mut(conn) {
-                    client.session.multi = None;
-                }
-                self.unwatch(conn);
+        let session = self.clients.get_mut(conn).map(|client| &mut client.session);
+        if command.is_some_and(|command| matches!(command.entry.run, Run::Exec)) {
+            let reason = text.strip_prefix("ERR ").unwrap_or(&text);
+            text = format!("EXECABORT Transaction discarded because of: {reason}");
+            if let Some(session) = session {
+                session.multi = None;
             }
+            self.unwatch(conn);
+        } else if let Some(queue) = session.and_then(|session| session.multi.as_mut()) {
+            queue.broken = true;
         }
         self.fail(conn, &text);
         self.finish_muted(conn);
@@ -403,8 +403,8 @@ impl CoreState {
             Run::Script(kind) => self.run_script(conn, command, kind, args),
             Run::Subcommands => self.reject(conn, Some(command), &Error::Syntax),
         };
-        // Only now: a request that has to wait comes here again.
-        if self.monitored && next == Next::Taken {
+        // Only now: a request that has to wait comes here again. EXEC is shown behind what it runs.
+        if self.monitored && next == Next::Taken && !matches!(command.entry.run, Run::Exec) {
             self.feed_monitors(conn, command, args, false);
         }
         next

@@ -59,6 +59,8 @@ pub struct Program {
     to: ReplyTo,
     /// The session's choices as they are now.
     call: Call,
+    /// `EXEC` as the client wrote it, if somebody monitors.
+    shown: Option<Box<[u8]>>,
     /// What `MULTI` has queued, or the one command that runs a script.
     commands: Box<Multi>,
     /// Whether it is the former.
@@ -92,6 +94,7 @@ impl Program {
             started_ticks,
             now_ms: 0,
             traces: Traces::default(),
+            shown: None,
             access: Access::Shard,
             hold: Hold::Nothing,
         }
@@ -148,7 +151,8 @@ impl CoreState {
             // Until it has run; what changes before counts.
             client.session.watched = watched;
         }
-        let program = Program::new(to, call, commands, true, self.last_ticks);
+        let mut program = Program::new(to, call, commands, true, self.last_ticks);
+        program.shown = self.monitored.then(|| args[0].into());
         self.launch_program(program, plan);
         Next::Taken
     }
@@ -166,6 +170,9 @@ impl CoreState {
             client.row.write(|out| Reply::new(out, Default::default()).error(error));
         }
         self.account(command, args, whose, Some(error));
+        if self.monitored {
+            self.feed_monitors(conn, command, args, false);
+        }
         self.finish_muted(conn);
         Next::Taken
     }
@@ -175,8 +182,14 @@ impl CoreState {
         let mut reach = Reach { keys: Vec::with_capacity(commands.len()), everything: false };
         for (id, args) in commands.iter() {
             let command = self.lookup.get(id);
-            if !matches!(command.entry.run, Run::Keys(_)) {
-                continue;
+            match command.entry.run {
+                Run::Keys(_) => {}
+                Run::Script(_) => {
+                    // It cannot begin again with more keys: the commands before it would run twice.
+                    reach.everything = true;
+                    continue;
+                }
+                Run::Session(_) | Run::Exec | Run::Subcommands => continue,
             }
             reach.everything |= match command.spec().spread {
                 Spread::Shards(_) | Spread::Cursor => true,
@@ -226,7 +239,7 @@ impl CoreState {
                 self.suspend(number, program);
                 return self.wait_in_line(access, false, Waiter::Program(number));
             }
-            if !self.is_unchanged(self.watcher(program.to.client)) {
+            if program.is_exec && !self.is_unchanged(self.watcher(program.to.client)) {
                 return self.abandon(program);
             }
             self.begin(&mut program);
@@ -643,8 +656,10 @@ impl CoreState {
 
     /// Hands the reply to the client and lets it go on.
     fn finish(&mut self, program: Program) {
-        let Program { to, out, started_ticks, mut commands, is_exec, .. } = program;
+        let Program { to, out, started_ticks, mut commands, is_exec, shown, .. } = program;
         let whose = Whose { core: self.core, to };
+        // Its place may be another client's by now.
+        let is_there = self.clients.get_same(to.conn, to.client).is_some();
         match commands.get(0).filter(|_| !is_exec) {
             Some((id, args)) => {
                 let error = error_in(&out);
@@ -653,7 +668,12 @@ impl CoreState {
             None => {
                 let exec = self.lookup.find(&[b"exec"]).expect("it is in the table");
                 self.account_since(started_ticks, exec, &[b"exec"], whose, None);
-                self.unwatch(to.conn);
+                if let Some(name) = shown.filter(|_| is_there) {
+                    self.feed_monitors(to.conn, exec, &[&name], false);
+                }
+                if is_there {
+                    self.unwatch(to.conn);
+                }
             }
         }
         if let Some(client) = self.clients.get_same(to.conn, to.client) {
