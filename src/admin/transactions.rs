@@ -49,8 +49,8 @@ pub fn watch(cx: &mut Cx<'_>) -> Result<Flow, Error> {
         }
     }
     let (core, client) = (cx.core.core, cx.client().id);
-    if keys.iter().all(|key| cx.core.is_own_key(key)) {
-        cx.core.watch(core, client, db, keys);
+    let is_here = cx.core.locks.is_empty() && keys.iter().all(|key| cx.core.is_own_key(key));
+    if is_here && cx.core.watch(core, client, db, keys).is_ok() {
         cx.reply.ok();
         return Ok(Flow::Done);
     }

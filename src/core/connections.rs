@@ -129,7 +129,7 @@ impl CoreState {
         if client.waiting == Waiting::Blocked {
             self.abandon_wait(client.id);
         }
-        self.forget_watched(client.id, &client.session.watched);
+        self.forget_watcher(client.id, &client.session.watched);
         self.end_tracking(&client);
     }
 

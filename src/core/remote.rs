@@ -13,7 +13,7 @@ use crate::net::client::{ReplyMode, Waiting};
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
 use crate::route::message::{
-    Access, Acquire, Aftermath, Answer, Batch, Call, Lend, Loan, Message, OwnedArgs, ReplyTo, TxnId,
+    Access, Acquire, Aftermath, Answer, Batch, Call, Lend, Loan, Message, OwnedArgs, Query, ReplyTo, TxnId,
 };
 use crate::runtime::io::CoreId;
 use crate::shard::{DbKey, Key, KeyDigest, Wing};
@@ -94,10 +94,7 @@ impl CoreState {
             Message::Blocked { to, blocked } => self.on_blocked(from, to, *blocked),
             Message::Offer { to, grant } => self.on_offer(from, to, grant),
             Message::Withdraw { to } => self.on_withdraw(from, to),
-            Message::Ask { number, query } => {
-                let answer = admin::query::answer(self, from, *query);
-                self.send(from, Message::Answer { number, answer });
-            }
+            Message::Ask { number, query } => self.on_ask(from, number, *query),
             Message::Answer { number, answer } => self.on_answer(from, number, answer),
             Message::Slow { to, at_s, duration_us, args } => {
                 self.log_slow(to, at_s, duration_us, &args.slices());
@@ -323,6 +320,10 @@ impl CoreState {
                         granted.extend(self.locks.release(ticket));
                     }
                 }
+                Waiter::Watch { from, number, client } => {
+                    self.begin_watch(from, client, number);
+                    granted.extend(self.locks.release(ticket));
+                }
                 Waiter::Run { from, to, call, args } => {
                     self.run_for(Whose { core: from, to }, call, &args.slices(), None);
                     // What is shared with other readers is not given away.
@@ -333,6 +334,19 @@ impl CoreState {
                 }
             }
         }
+    }
+
+    fn on_ask(&mut self, from: CoreId, number: u64, query: Query) {
+        let answer = match query {
+            Query::Watch { client, db, keys } => match self.watch(from, client, db, &keys.slices()) {
+                Ok(()) => Answer::Done,
+                Err(access) => {
+                    return self.wait_in_line(access, true, Waiter::Watch { from, number, client });
+                }
+            },
+            query => admin::query::answer(self, from, query),
+        };
+        self.send(from, Message::Answer { number, answer });
     }
 
     fn on_answer(&mut self, from: CoreId, number: u64, answer: Answer) {

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use ahash::AHashMap;
+use smallvec::SmallVec;
 
 use crate::admin;
 use crate::command::lookup::Command;
@@ -30,7 +31,7 @@ use crate::route::message::{Acquire, Answer, Batch, Call, Message, OwnedArgs, Qu
 use crate::runtime::cpu;
 use crate::runtime::io::{Clock, ConnId, CoreId, Socket};
 use crate::script::{Engine, Logger};
-use crate::shard::{Hasher, Lfu, Settings, Shard};
+use crate::shard::{Db, Hasher, Lfu, Settings, Shard};
 use crate::shared::{Shared, SlowScript};
 use crate::txn::coordinator::Txn;
 use crate::txn::locks::{Locks, TicketId};
@@ -60,6 +61,15 @@ pub enum Waiter {
     Txn(Box<Acquire>),
     /// A program of this core, by number: it runs now.
     Program(u64),
+    /// A client of a core that wants to watch keys, and the number of the question.
+    Watch {
+        /// The core.
+        from: CoreId,
+        /// The number that the answer bears.
+        number: u64,
+        /// The client's id.
+        client: u64,
+    },
     /// A command of this shard that was held back: it runs now.
     Run {
         /// The core whose client sent it.
@@ -501,13 +511,18 @@ impl CoreState {
             .shard
             .dbs
             .iter()
-            .map(|db| {
+            .enumerate()
+            .map(|(number, db)| {
                 let (stale, ttl_ms) = db.estimate_ttl(self.now_ms(), &mut self.shard.rng.clone());
+                // What is borrowed counts here.
+                let borrowed = std::iter::once(&self.workbench.dbs[number]);
+                let parts: SmallVec<[&Db; 8]> = self.shard.dbs.parts(number).chain(borrowed).collect();
+                let sum = |count: fn(&Db) -> usize| parts.iter().map(|part| count(part) as u64).sum();
                 DbFigures {
-                    keys: db.len() as u64,
-                    expires: db.volatile_len() as u64,
-                    subexpiry: db.watched_len() as u64,
-                    table_bytes: db.table_bytes() as u64,
+                    keys: sum(Db::len),
+                    expires: sum(Db::volatile_len),
+                    subexpiry: sum(Db::watched_len),
+                    table_bytes: sum(Db::table_bytes),
                     stale,
                     ttl_ms,
                 }

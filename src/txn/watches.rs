@@ -26,6 +26,8 @@ struct Watched {
     key: DbKey,
     /// It was there when it was watched, and its time was not over.
     there: bool,
+    /// Others who had reserved it before use it still: what they do has happened before it is watched.
+    to_come: bool,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +41,8 @@ struct Watch {
 pub struct Watches {
     watches: AHashMap<Watcher, Watch>,
     watchers: BTreeMap<DbKey, SmallVec<[Watcher; 2]>>,
+    /// Test-only: changes are overlooked, so that the history checker has something to find.
+    broken: bool,
 }
 
 impl Watches {
@@ -47,16 +51,29 @@ impl Watches {
         self.watchers.len()
     }
 
-    /// Adds a key to those that a client watches.
-    pub fn watch(&mut self, watcher: Watcher, key: DbKey, shard: &mut Shard) {
+    /// Test-only: from now on changes are overlooked.
+    pub fn break_for_test(&mut self) {
+        self.broken = true;
+    }
+
+    /// Adds a key to those that a client watches; with `to_come` it counts from [`Watches::begin`] on.
+    pub fn watch(&mut self, watcher: Watcher, key: DbKey, to_come: bool, shard: &mut Shard) {
         let watchers = self.watchers.entry(key.clone()).or_default();
         if watchers.contains(&watcher) {
             return;
         }
         watchers.push(watcher);
         shard.modified.add(key.0, &key.1);
-        let there = item(&key, shard).is_some_and(|item| !item.is_expired(shard.now_ms));
-        self.watches.entry(watcher).or_default().keys.push(Watched { key, there });
+        let there = is_there(&key, shard);
+        self.watches.entry(watcher).or_default().keys.push(Watched { key, there, to_come });
+    }
+
+    /// The keys that were still to come count from now on.
+    pub fn begin(&mut self, watcher: Watcher, shard: &Shard) {
+        let Some(watch) = self.watches.get_mut(&watcher) else { return };
+        for watched in watch.keys.iter_mut().filter(|watched| watched.to_come) {
+            (watched.there, watched.to_come) = (is_there(&watched.key, shard), false);
+        }
     }
 
     /// A client watches no key any more.
@@ -75,12 +92,12 @@ impl Watches {
     /// A key has changed.
     pub fn note(&mut self, key: &DbKey, shard: &Shard) {
         let Some(watchers) = self.watchers.get(key) else { return };
-        let gone = item(key, shard).is_none_or(|item| item.is_expired(shard.now_ms));
+        let is_there = is_there(key, shard);
         for watcher in watchers {
             let Some(watch) = self.watches.get_mut(watcher) else { continue };
+            let Some(watched) = watch.keys.iter().find(|watched| watched.key == *key) else { continue };
             // What was as good as gone before and is so now has not changed.
-            let was_there = |watched: &Watched| watched.key == *key && watched.there;
-            watch.changed |= !gone || watch.keys.iter().any(was_there);
+            watch.changed |= !watched.to_come && (is_there || watched.there);
         }
     }
 
@@ -89,7 +106,8 @@ impl Watches {
         let expired = |watched: &Watched| {
             watched.there && item(&watched.key, shard).is_some_and(|item| item.is_expired(shard.now_ms))
         };
-        self.watches.get(&watcher).is_none_or(|watch| !watch.changed && !watch.keys.iter().any(expired))
+        let unchanged = |watch: &Watch| !watch.changed && !watch.keys.iter().any(expired);
+        self.broken || self.watches.get(&watcher).is_none_or(unchanged)
     }
 }
 
@@ -97,6 +115,11 @@ impl Watches {
 fn item<'s>((db, name): &DbKey, shard: &'s Shard) -> Option<&'s Item> {
     let key = shard.key(name);
     shard.dbs.of(usize::from(*db), &key).get(&key)
+}
+
+/// Whether a key is there and its time is not over.
+fn is_there(key: &DbKey, shard: &Shard) -> bool {
+    item(key, shard).is_some_and(|item| !item.is_expired(shard.now_ms))
 }
 
 #[cfg(test)]
@@ -120,7 +143,7 @@ mod tests {
         }
 
         fn watch(&mut self, watcher: Watcher, key: &str) {
-            self.watches.watch(watcher, (0, key.as_bytes().into()), &mut self.shard);
+            self.watches.watch(watcher, (0, key.as_bytes().into()), false, &mut self.shard);
         }
 
         fn set(&mut self, key: &str, policy: ExpiryPolicy) {
@@ -165,6 +188,22 @@ mod tests {
         bench.watches.unwatch(A, &mut bench.shard.modified);
         assert!(bench.shard.modified.is_empty());
         assert_eq!(bench.watches.keys(), 0);
+    }
+
+    #[test]
+    fn what_happens_before_a_watch_begins_does_not_count() {
+        let mut bench = Bench::new();
+        bench.watch(A, "a");
+        bench.watches.watch(A, (0, b"b"[..].into()), true, &mut bench.shard);
+        bench.set("b", ExpiryPolicy::Clear);
+        assert!(bench.unchanged(A));
+        bench.watches.begin(A, &bench.shard);
+        assert!(bench.unchanged(A));
+        bench.set("b", ExpiryPolicy::Clear);
+        assert!(!bench.unchanged(A));
+        bench.watches.unwatch(A, &mut bench.shard.modified);
+        bench.watches.begin(A, &bench.shard);
+        assert_eq!(bench.watches.keys(), 0, "who is gone meanwhile stays so");
     }
 
     #[test]
