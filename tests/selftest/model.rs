@@ -1,10 +1,11 @@
 //! Tests of `support::model`.
 
+use crate::support::bundles::wire;
 use crate::support::model::*;
 use crate::support::redis;
 use crate::support::resp::Value;
-use crate::support::shown;
-use crate::support::workload::Workload;
+use crate::support::workload::{Bundles, Workload};
+use crate::support::{Request, shown};
 
 /// Runs `commands` (words separated by blanks) on a new model and returns the last reply.
 fn run(commands: &[&str]) -> Expected {
@@ -65,13 +66,23 @@ fn agrees_with_stock_redis() {
     let server = redis::start::<&str>(&[]);
     let mut client = server.client();
     let mut model = Model::new();
-    let mut workload = Workload::new(11, 6).with_databases(3);
+    let bundles = Bundles { exec: 10, watch: 10, eval: 10, whole_keyspace: true, session: true };
+    let mut workload = Workload::new(11, 6).with_databases(3).with_bundles(bundles);
+    let mut watch: Option<(usize, Request, Value)> = None;
     for _ in 0..20_000 {
-        let (db, command) = workload.next();
-        let select = crate::support::request(&["SELECT", &db.to_string()]);
-        let replies = client.pipeline(&[select, command.clone()]).expect("replies from redis-server");
-        let expected = model.execute(db, &command);
-        let reply = replies[1].clone().with_one_null();
-        assert!(expected.allows(&reply), "{}: {expected:?}, but Redis says {reply}", shown(&command));
+        let (db, operation) = match watch.take() {
+            Some((db, watch, Value::Array(seen))) => (db, workload.swap(db, &watch, &seen)),
+            _ => workload.next(),
+        };
+        let mut requests = vec![crate::support::request(&["SELECT", &db.to_string()])];
+        requests.extend(wire(&operation));
+        let reply =
+            client.pipeline(&requests).expect("replies from redis-server").pop().expect("at least one");
+        let reply = reply.with_one_null();
+        let expected = model.execute(db, &operation);
+        assert!(expected.allows(&reply), "{}: {expected:?}, but Redis says {reply}", shown(&operation));
+        if operation[0] == b"WATCH" {
+            watch = Some((db, operation, reply));
+        }
     }
 }

@@ -1,5 +1,8 @@
 //! Tests of `support::workload`.
 
+use std::collections::BTreeSet;
+
+use crate::support::bundles::bundle;
 use crate::support::model::Model;
 use crate::support::workload::*;
 
@@ -14,10 +17,26 @@ fn equal_seeds_give_equal_streams_and_others_do_not() {
 }
 
 #[test]
+fn operations_of_several_commands_are_of_every_kind() {
+    let bundles = Bundles { exec: 20, watch: 20, eval: 20, whole_keyspace: true, session: true };
+    let mut workload = Workload::new(5, 8).with_databases(3).with_bundles(bundles);
+    let mut names = BTreeSet::new();
+    for _ in 0..5000 {
+        let (_, request) = workload.next();
+        if let Some(bundle) = bundle(&request) {
+            assert!((1..=6).contains(&bundle.commands.len()), "{request:?}");
+            names.extend(bundle.commands.into_iter().map(|command| command[0].clone()));
+        }
+        names.insert(request[0].clone());
+    }
+    assert_eq!(names.len(), 26 + 6, "commands drawn: {names:?}");
+}
+
+#[test]
 fn the_model_knows_every_command() {
     let mut workload = Workload::new(5, 8).with_databases(3);
     let mut model = Model::new();
-    let mut names = std::collections::BTreeSet::new();
+    let mut names = BTreeSet::new();
     for _ in 0..5000 {
         let (db, request) = workload.next();
         model.execute(db, &request);

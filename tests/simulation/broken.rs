@@ -35,6 +35,19 @@ fn transactions_that_overlook_each_other_are_noticed() {
 }
 
 #[test]
+fn transactions_that_overlook_changes_of_what_they_watch_are_noticed() {
+    for shards in [2, 3, 8] {
+        let overlook = |cluster: &mut Cluster| {
+            cluster.cores.iter_mut().for_each(|core| core.state.watches.break_for_test());
+        };
+        let found = first_rejected(shards, Faults::drawn, overlook);
+        let (_, why) = found.unwrap_or_else(|| panic!("{shards} shards: nothing noticed"));
+        assert!(why.contains("no order of these operations"), "{why}");
+        assert!(why.contains("CAS"), "{why}");
+    }
+}
+
+#[test]
 fn batches_that_overtake_each_other_are_noticed() {
     let overtaking = |seed| Faults { overtaking: true, ..Faults::drawn(seed) };
     let noticed = catch_unwind(AssertUnwindSafe(|| first_rejected(2, overtaking, |_| ())));

@@ -6,6 +6,7 @@ use corelane::runtime::io::CoreId;
 use corelane::runtime::sim::LinkId;
 
 use crate::cluster::Cluster;
+use crate::support::bundles::{is_acknowledged, wire};
 use crate::support::history::Operation;
 use crate::support::resp::{Decoder, Value, encode};
 use crate::support::rng::Rng;
@@ -25,7 +26,7 @@ struct Record {
     link: LinkId,
     db: usize,
     request: Request,
-    /// Bytes that the client had sent when the request was complete.
+    /// Bytes that the client had sent when what takes effect was complete.
     sent: u64,
     /// The reply, and the bytes that had arrived when it was complete.
     reply: Option<(Value, u64)>,
@@ -57,8 +58,8 @@ impl Recorder {
 enum Due {
     /// To the operation with this place in the record.
     Operation(usize),
-    /// `+OK` to a SELECT.
-    Select,
+    /// A reply that says only that all is well.
+    Acknowledgement,
 }
 
 /// A random client.
@@ -80,6 +81,28 @@ struct Connection {
     sent: u64,
     arrived: u64,
     due: VecDeque<Due>,
+    /// A `WATCH` whose transaction is to follow: its place in the record.
+    watching: Option<usize>,
+}
+
+impl Record {
+    /// The transaction that follows a `WATCH`.
+    fn swap(&self, workload: &mut Workload) -> (usize, Request) {
+        let Some((Value::Array(seen), _)) = &self.reply else { panic!("{:?} to MGET", self.reply) };
+        (self.db, workload.swap(self.db, &self.request, seen))
+    }
+}
+
+impl Connection {
+    /// Whether another operation may be sent while no more than `depth` are under way.
+    fn may_send(&self, depth: usize) -> bool {
+        self.under_way() < if self.watching.is_some() { 1 } else { depth }
+    }
+
+    /// Operations whose replies are still to come.
+    fn under_way(&self) -> usize {
+        self.due.iter().filter(|due| matches!(due, Due::Operation(_))).count()
+    }
 }
 
 impl Client {
@@ -101,8 +124,7 @@ impl Client {
     /// Takes what has arrived and sends what it may; false if it sent nothing.
     pub(crate) fn act(&mut self, cluster: &mut Cluster, recorder: &mut Recorder) -> bool {
         self.hear(cluster, recorder);
-        let under_way = self.connection.as_ref().map_or(0, |connection| connection.due.len());
-        let may_send = self.left > 0 && under_way < self.depth;
+        let may_send = self.left > 0 && self.connection.as_ref().is_none_or(|c| c.may_send(self.depth));
         if may_send {
             self.say(cluster, recorder);
         }
@@ -113,7 +135,7 @@ impl Client {
     pub(crate) fn leave(&mut self, cluster: &mut Cluster, recorder: &mut Recorder) {
         if let Some(connection) = self.connection.take() {
             cluster.world.close(connection.link);
-            recorder.lost += connection.due.len();
+            recorder.lost += connection.under_way();
         }
     }
 
@@ -129,21 +151,38 @@ impl Client {
                 sent: 0,
                 arrived: 0,
                 due: VecDeque::new(),
+                watching: None,
             }
         });
         self.left -= 1;
-        let (db, words) = self.workload.next();
+        let (db, words) = match connection.watching.take() {
+            Some(at) => recorder.records[at].swap(&mut self.workload),
+            None => self.workload.next(),
+        };
         let mut bytes = Vec::new();
         if db != connection.db {
             encode(&mut bytes, &request(&["SELECT", &db.to_string()]));
             connection.db = db;
-            connection.due.push_back(Due::Select);
+            connection.due.push_back(Due::Acknowledgement);
         }
-        encode(&mut bytes, &words);
+        let requests = wire(&words);
+        let mut ends = Vec::new();
+        for request in &requests {
+            encode(&mut bytes, request);
+            ends.push(connection.sent + bytes.len() as u64);
+            connection.due.push_back(Due::Acknowledgement);
+        }
+        connection.due.pop_back();
+        connection.due.push_back(Due::Operation(recorder.records.len()));
         cluster.world.send(connection.link, &bytes);
         connection.sent += bytes.len() as u64;
-        connection.due.push_back(Due::Operation(recorder.records.len()));
-        let (client, link, sent) = (connection.number, connection.link, connection.sent);
+        // A transaction takes effect by its last request; changes of a watched key count from the first.
+        let mut sent = connection.sent;
+        if words[0] == b"WATCH" {
+            sent = ends[0];
+            connection.watching = Some(recorder.records.len());
+        }
+        let (client, link) = (connection.number, connection.link);
         recorder.records.push(Record { client, link, db, request: words, sent, reply: None });
     }
 
@@ -154,7 +193,7 @@ impl Client {
         connection.decoder.feed(&bytes);
         while let Some(reply) = connection.decoder.next().expect("replies are well-formed") {
             match connection.due.pop_front().expect("there are no more replies than requests") {
-                Due::Select => assert_eq!(reply, Value::ok(), "the reply to SELECT"),
+                Due::Acknowledgement => assert!(is_acknowledged(&reply), "{reply}"),
                 Due::Operation(at) => {
                     let end = connection.arrived - connection.decoder.pending().len() as u64;
                     recorder.records[at].reply = Some((reply, end));
@@ -162,7 +201,7 @@ impl Client {
             }
         }
         if cluster.world.is_over(connection.link) {
-            recorder.lost += connection.due.len();
+            recorder.lost += connection.under_way();
             self.connection = None;
         }
     }

@@ -1,5 +1,6 @@
 //! The cores of one server in a simulated world.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +96,8 @@ impl Cluster {
             assert!(state.tickets.is_empty(), "{what}: {} tickets of transactions", state.tickets.len());
             assert!(state.txns.is_empty(), "{what}: {} transactions", state.txns.len());
             assert!(state.blocking.is_empty(), "{what}: {:?}", state.blocking);
+            assert!(state.programs.is_empty(), "{what}: {:?}", state.programs);
+            assert_eq!(state.watches.keys(), self.watched_on(state.core), "{what}: watched keys");
             assert!(state.asks.is_empty(), "{what}: {} questions", state.asks.len());
             assert!(
                 state.to_self.is_empty()
@@ -114,6 +117,14 @@ impl Cluster {
                 state.shared.connections[state.core.index()].load(std::sync::atomic::Ordering::Relaxed);
             assert_eq!(state.clients.len(), connections as usize, "{what}: connections");
         }
+    }
+
+    /// Keys of a shard that clients watch.
+    fn watched_on(&self, shard: CoreId) -> usize {
+        let clients = self.cores.iter().flat_map(|core| core.state.clients.iter());
+        let keys = clients.flat_map(|client| client.session.watched.iter());
+        let owner = |name: &[u8]| self.cores[0].state.map.owner(Slot::of(name));
+        keys.filter(|(_, name)| owner(name) == shard).collect::<BTreeSet<_>>().len()
     }
 
     /// Every key is where its slot says.

@@ -1,7 +1,8 @@
 //! Whole servers in one thread: cores on a simulated network with simulated time, driven by a seed, with random clients
 //! whose histories must be strictly serializable.
 //!
-//! `CORELANE_SIM_SEEDS` sets how many seeds each number of shards gets, `CORELANE_SIM_SEED` replays a single one.
+//! `CORELANE_SIM_SEEDS` sets how many seeds each number of shards gets, `CORELANE_SIM_SEED` replays a single one and shows
+//! its history if that is rejected.
 
 mod blocking;
 mod broken;

@@ -6,10 +6,13 @@ use std::time::Duration;
 use corelane::runtime::sim::Faults;
 
 use crate::client::{Client, Recorder};
-use crate::cluster::{Cluster, DATABASES};
+use crate::cluster::{Cluster, DATABASES, User};
+use crate::support::bundles::bundle;
 use crate::support::history::{Failure, Operation, Options, check};
+use crate::support::model::is_refused_swap;
+use crate::support::resp::Value;
 use crate::support::rng::Rng;
-use crate::support::workload::Workload;
+use crate::support::workload::{Bundles, Workload};
 
 /// Keys of a run.
 const KEYS: usize = 7;
@@ -42,10 +45,11 @@ pub(crate) fn run(shards: u16, seed: u64, faults: Faults, prepare: impl FnOnce(&
     let mut cluster = Cluster::new(shards, seed, faults);
     prepare(&mut cluster);
     let mut recorder = Recorder::default();
+    let bundles = drawn_bundles(&mut rng);
     let mut clients: Vec<Client> = (0..3 + rng.below(4))
         .map(|_| {
             let seed = rng.next();
-            let workload = Workload::new(seed, KEYS).with_databases(DATABASES);
+            let workload = Workload::new(seed, KEYS).with_databases(DATABASES).with_bundles(bundles);
             Client::new(seed, workload, 20 + rng.below(21), [1, 1, 3, 10][rng.below(4)])
         })
         .collect();
@@ -77,6 +81,20 @@ pub(crate) fn run(shards: u16, seed: u64, faults: Faults, prepare: impl FnOnce(&
     Run { cluster, history, stuck }
 }
 
+/// Which operations of several commands a run has: one in four has none.
+fn drawn_bundles(rng: &mut Rng) -> Bundles {
+    match rng.below(4) {
+        0 => Bundles::default(),
+        _ => Bundles {
+            exec: [10, 30, 60][rng.below(3)],
+            watch: [0, 10, 30][rng.below(3)],
+            eval: [0, 10, 30][rng.below(3)],
+            whole_keyspace: rng.chance(40),
+            session: rng.chance(40),
+        },
+    }
+}
+
 /// Reads all keys by a client that comes when all others are done.
 fn read_everything(cluster: &mut Cluster, recorder: &mut Recorder) {
     let mut reader = Client::new(0, Workload::reader(KEYS, DATABASES), DATABASES, 1);
@@ -104,6 +122,9 @@ fn examine(shards: u16, seed: u64) -> bool {
     let mut run = run(shards, seed, Faults::drawn(seed), |_| ());
     let verdict = run.verdict();
     if let Verdict::Rejected(why) = verdict {
+        if number("CORELANE_SIM_SEED").is_some() {
+            run.history.iter().for_each(|operation| eprintln!("{operation}"));
+        }
         panic!("{why}");
     }
     run.cluster.assert_nothing_left();
@@ -181,4 +202,60 @@ fn seeds_meet_contention_breaks_and_unknown_outcomes() {
         held_back += usize::from(run.cluster.cores.iter().any(|core| core.state.stats.remote_commands > 0));
     }
     assert!(contended > 100 && unknown > 20 && held_back == 20, "{contended} {unknown} {held_back}");
+}
+
+/// The same for transactions: some are refused, some that watch keys of others succeed, some wait for answers.
+#[test]
+fn seeds_meet_transactions_of_all_fates() {
+    let (mut done, mut refused, mut whole, mut asking) = (0, 0, 0, 0);
+    for seed in 0..40 {
+        let run = run(3, seed, Faults::drawn(seed), |_| ());
+        for operation in run.history.iter().filter(|operation| operation.completed_at.is_some()) {
+            let Some(bundle) = bundle(&operation.request) else { continue };
+            let has = |name: &[u8]| bundle.commands.iter().any(|command| command[0] == name);
+            refused += usize::from(is_refused_swap(&operation.request, &operation.reply));
+            done += usize::from(!bundle.seen.is_empty() && !operation.reply.is_null());
+            whole += usize::from(has(b"DBSIZE") || has(b"KEYS") || has(b"RANDOMKEY"));
+            asking += usize::from(has(b"CLIENT"));
+        }
+    }
+    let counts = [done, refused, whole, asking];
+    assert!(done > refused / 4 && counts.iter().all(|&count| count > 20), "{counts:?}");
+}
+
+/// Without writes of others every transaction runs, whatever its shards and the faults.
+#[test]
+fn nobody_is_refused_without_a_cause() {
+    for shards in [1, 2, 3, 8] {
+        for seed in 0..40 {
+            let mut cluster = Cluster::new(shards, seed, Faults { breaks: 0, ..Faults::drawn(seed) });
+            let mut users: Vec<User> = (0..4).map(|n| cluster.user(n % shards)).collect();
+            for round in 0..5 {
+                for (n, user) in users.iter().enumerate() {
+                    // Each writes to its own keys and reads everybody's.
+                    let [a, b] = [0, 1].map(|at| format!("k{n}.{at}"));
+                    cluster.say(user, &format!("WATCH {a} {b} read{round}"));
+                    cluster.say(user, "MGET k0.0 k1.1 k2.0 k3.1");
+                    for line in ["MULTI", &format!("MSET {a} {round} {b} 1"), &format!("INCR {b}"), "DBSIZE"]
+                    {
+                        cluster.say(user, line);
+                    }
+                    cluster.say(user, "EXEC");
+                }
+                for _ in 0..200 {
+                    cluster.step();
+                }
+            }
+            cluster.rest();
+            for user in &mut users {
+                let replies = cluster.hear(user);
+                for exec in replies.iter().skip(6).step_by(7) {
+                    let Value::Array(each) = exec else { panic!("{shards} shards, seed {seed}: {exec}") };
+                    assert_eq!(each[..2], [Value::ok(), Value::Int(2)]);
+                }
+                assert_eq!(replies.len(), 5 * 7);
+            }
+            cluster.assert_nothing_left();
+        }
+    }
 }

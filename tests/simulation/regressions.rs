@@ -156,3 +156,54 @@ fn a_client_that_has_finished_sending_gets_all_its_replies() {
         cluster.assert_nothing_left();
     }
 }
+
+#[test]
+fn what_a_transaction_has_modified_before_it_asks_all_cores_is_told_when_it_is_over() {
+    let [here, there] = [0, 1].map(|shard| key_on(2, shard, "k"));
+    for lines in [["SET THERE 1", "CLIENT LIST", "KEYS *"], ["MSET HERE 1 THERE 1", "CLIENT LIST", "PING"]] {
+        for seed in 0..30 {
+            let mut cluster = Cluster::new(2, seed, Faults { breaks: 0, ..Faults::drawn(seed) });
+            let [mut watcher, mut waiter, mut writer] = [1, 1, 0].map(|core| cluster.user(core));
+            assert_eq!(cluster.ask(&mut watcher, &format!("WATCH {there}")), Value::ok());
+            cluster.say(&waiter, &format!("BLPOP {{{there}}}.list 0"));
+            cluster.rest();
+            let push = format!("RPUSH {{{there}}}.list x");
+            for line in ["MULTI", &push, lines[0], lines[1], lines[2], "EXEC"] {
+                cluster.say(&writer, &line.replace("THERE", &there).replace("HERE", &here));
+            }
+            // Others are served meanwhile.
+            for _ in 0..20 {
+                cluster.say(&writer, &format!("MGET {here} {there}"));
+            }
+            cluster.rest();
+            assert_eq!(cluster.hear(&mut writer).len(), 26);
+            assert_eq!(cluster.hear(&mut waiter).len(), 1, "seed {seed}");
+            ["MULTI", "PING"].iter().for_each(|line| drop(cluster.ask(&mut watcher, line)));
+            assert_eq!(cluster.ask(&mut watcher, "EXEC"), Value::NullArray, "seed {seed}");
+            cluster.assert_nothing_left();
+        }
+    }
+}
+
+#[test]
+fn emptying_everything_in_a_transaction_is_told_to_all_shards() {
+    for shards in [2, 3, 8] {
+        let mut cluster = Cluster::new(shards, 1, Faults::none());
+        let keys: Vec<String> = (0..shards).map(|shard| key_on(shards, shard, "k")).collect();
+        let mut watchers: Vec<_> = (0..shards).map(|core| cluster.user(core)).collect();
+        let mut writer = cluster.user(0);
+        for change in ["FLUSHALL", "SWAPDB 0 1", "FLUSHDB"] {
+            for (watcher, key) in watchers.iter_mut().zip(&keys) {
+                cluster.ask(watcher, &format!("SET {key} 1"));
+                cluster.ask(watcher, &format!("WATCH {key}"));
+            }
+            for line in ["MULTI", change, "EXEC"] {
+                cluster.ask(&mut writer, line);
+            }
+            for watcher in &mut watchers {
+                cluster.ask(watcher, "MULTI");
+                assert_eq!(cluster.ask(watcher, "EXEC"), Value::NullArray, "{change} on {shards} shards");
+            }
+        }
+    }
+}

@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::model::{Footprint, Model, changed_nothing, footprint, is_read};
+use super::model::{Footprint, Model, changed_nothing, footprint, is_read, is_refused_swap, may_be_refused};
 use super::resp::Value;
 use super::{Request, shown};
 
@@ -78,6 +78,11 @@ pub enum Failure {
         /// The operation without whose reply there would be an order.
         culprit: Operation,
     },
+    /// A transaction did not run, although nobody else can have written to the keys that it watched.
+    Unprovoked {
+        /// The transaction.
+        refused: Operation,
+    },
     /// The budget ended before the search.
     Undecided {
         /// How many operations the group has.
@@ -96,6 +101,9 @@ impl fmt::Display for Failure {
                 }
                 write!(f, "(=> is the first reply that fits no order)")
             }
+            Failure::Unprovoked { refused } => {
+                write!(f, "nobody has changed what this transaction watched: {refused}")
+            }
             Failure::Undecided { operations } => {
                 write!(f, "undecided: {operations} operations overlap too much for the budget")
             }
@@ -105,6 +113,7 @@ impl fmt::Display for Failure {
 
 /// Checks a history that began with an empty server.
 pub fn check(history: &[Operation], options: Options) -> Result<(), Failure> {
+    check_refusals(history)?;
     groups(history).iter().try_for_each(|group| check_group(group, options))
 }
 
@@ -117,7 +126,7 @@ fn groups(history: &[Operation]) -> Vec<Vec<Operation>> {
         let mut apart = Vec::new();
         for (other, indices) in groups {
             if print.overlaps(&other) {
-                print = union(print, other);
+                print = print.union(other);
                 members.extend(indices);
             } else {
                 apart.push((other, indices));
@@ -133,16 +142,31 @@ fn groups(history: &[Operation]) -> Vec<Vec<Operation>> {
     groups.into_iter().map(in_order).collect()
 }
 
-fn union(a: Footprint, b: Footprint) -> Footprint {
-    match (a, b) {
-        (Footprint::Keys(mut a), Footprint::Keys(b)) => {
-            a.extend(b);
-            a.sort();
-            a.dedup();
-            Footprint::Keys(a)
+/// A transaction must not be refused without cause: since its keys were watched, somebody else must have written to them.
+fn check_refusals(history: &[Operation]) -> Result<(), Failure> {
+    for (at, refused) in history.iter().enumerate() {
+        if refused.completed_at.is_none() || !is_refused_swap(&refused.request, &refused.reply) {
+            continue;
         }
-        _ => Footprint::Everything,
+        let watch = history[..at]
+            .iter()
+            .rfind(|earlier| earlier.client == refused.client && earlier.request[0] == b"WATCH")
+            .expect("keys are watched before");
+        let watched = footprint(watch.db, &watch.request);
+        let provoked = history.iter().any(|other| {
+            other.client != refused.client
+                && other.completed_at.is_none_or(|end| {
+                    end >= watch.invoked_at && !changed_nothing(&other.request, &other.reply)
+                })
+                && Some(other.invoked_at) <= refused.completed_at
+                && !is_read(&other.request)
+                && footprint(other.db, &other.request).overlaps(&watched)
+        });
+        if !provoked {
+            return Err(Failure::Unprovoked { refused: refused.clone() });
+        }
     }
+    Ok(())
 }
 
 fn check_group(group: &[Operation], options: Options) -> Result<(), Failure> {
@@ -252,7 +276,7 @@ struct Candidate<'a> {
 struct Search<'a> {
     /// Operations with replies, by invocation.
     known: Vec<Candidate<'a>>,
-    /// Writes of unknown outcome, by invocation. Unknown reads do not matter.
+    /// Writes of unknown outcome, by invocation. Unknown reads do not matter, nor do transactions that did not run.
     unknown: Vec<Candidate<'a>>,
     budget: usize,
 }
@@ -261,7 +285,11 @@ impl<'a> Search<'a> {
     fn new(group: &'a [Operation], options: Options) -> Search<'a> {
         let mut search = Search { known: Vec::new(), unknown: Vec::new(), budget: options.budget };
         for operation in group {
-            if operation.completed_at.is_none() && is_read(&operation.request) {
+            let matters = match operation.completed_at {
+                Some(_) => !is_refused_swap(&operation.request, &operation.reply),
+                None => !is_read(&operation.request),
+            };
+            if !matters {
                 continue;
             }
             let earlier = |list: &[Candidate<'_>]| -> Vec<usize> {
@@ -312,8 +340,11 @@ impl<'a> Search<'a> {
             let possible = candidate.operation.invoked_at <= deadline && !state.happened.contains(i);
             if possible && self.is_next_of_its_client(candidate, state) {
                 let mut next = state.clone();
-                next.model.execute(candidate.operation.db, &candidate.operation.request);
                 next.happened.insert(i);
+                if may_be_refused(&candidate.operation.request) {
+                    stack.push(next.clone());
+                }
+                next.model.execute(candidate.operation.db, &candidate.operation.request);
                 stack.push(next);
             }
         }

@@ -4,6 +4,7 @@
 //! Each test binary compiles this module for itself and uses a part of it.
 #![allow(dead_code, unreachable_pub, reason = "every test binary uses another part of the support code")]
 
+pub mod bundles;
 pub mod client;
 pub mod commands;
 pub mod history;

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use super::bundles::{Bundle, bundle};
 use super::resp::Value;
 
 type Bytes = Rc<[u8]>;
@@ -26,6 +27,12 @@ pub enum Expected {
     KeysInAnyOrder(Vec<Vec<u8>>),
     /// One of these keys, or nil if there are none.
     OneOf(Vec<Vec<u8>>),
+    /// Any bulk string.
+    Text,
+    /// An array, each element as said.
+    Each(Vec<Expected>),
+    /// No reply is right: the operation cannot have taken effect now.
+    Never,
 }
 
 impl Expected {
@@ -40,6 +47,24 @@ impl Expected {
             }
             Expected::OneOf(keys) if keys.is_empty() => reply.is_null(),
             Expected::OneOf(keys) => keys.iter().any(|key| *reply == Value::bulk(key)),
+            Expected::Text => matches!(reply, Value::Bulk(_)),
+            Expected::Each(all) => {
+                let Value::Array(items) = reply else { return false };
+                items.len() == all.len() && all.iter().zip(items).all(|(one, item)| one.allows(item))
+            }
+            Expected::Never => false,
+        }
+    }
+
+    /// Some reply that is allowed.
+    pub fn some(&self) -> Value {
+        match self {
+            Expected::Exactly(value) => value.clone(),
+            Expected::KeysInAnyOrder(keys) => Value::Array(keys.iter().rev().map(Value::bulk).collect()),
+            Expected::OneOf(keys) => keys.first().map_or(Value::Null, Value::bulk),
+            Expected::Text => Value::bulk(""),
+            Expected::Each(all) => Value::Array(all.iter().map(Expected::some).collect()),
+            Expected::Never => panic!("no reply is allowed"),
         }
     }
 }
@@ -58,7 +83,22 @@ impl Footprint {
     pub fn overlaps(&self, other: &Footprint) -> bool {
         match (self, other) {
             (Footprint::Keys(a), Footprint::Keys(b)) => a.iter().any(|key| b.contains(key)),
-            _ => true,
+            (Footprint::Keys(keys), Footprint::Everything)
+            | (Footprint::Everything, Footprint::Keys(keys)) => !keys.is_empty(),
+            (Footprint::Everything, Footprint::Everything) => true,
+        }
+    }
+
+    /// Both parts together.
+    pub fn union(self, other: Footprint) -> Footprint {
+        match (self, other) {
+            (Footprint::Keys(mut a), Footprint::Keys(b)) => {
+                a.extend(b);
+                a.sort();
+                a.dedup();
+                Footprint::Keys(a)
+            }
+            _ => Footprint::Everything,
         }
     }
 }
@@ -66,11 +106,16 @@ impl Footprint {
 /// Says which keys `request` names when sent with database `db` selected.
 pub fn footprint(db: usize, request: &[Vec<u8>]) -> Footprint {
     let here = |keys: &[Vec<u8>]| Footprint::Keys(keys.iter().map(|key| (db, key.clone())).collect());
+    if let Some(bundle) = bundle(request) {
+        let watched = Footprint::Keys(bundle.seen.iter().map(|(key, _)| (db, key.clone())).collect());
+        let commands = bundle.commands_with_databases(db).map(|(db, command)| footprint(db, command));
+        return commands.fold(watched, Footprint::union);
+    }
     match name(request).as_str() {
         "GET" | "SET" | "GETSET" | "SETNX" | "APPEND" | "INCR" | "INCRBY" | "DECR" | "STRLEN" => {
             here(&request[1..2])
         }
-        "DEL" | "UNLINK" | "EXISTS" | "TOUCH" | "MGET" => here(&request[1..]),
+        "DEL" | "UNLINK" | "EXISTS" | "TOUCH" | "MGET" | "WATCH" => here(&request[1..]),
         "MSET" | "MSETNX" => {
             Footprint::Keys(request[1..].iter().step_by(2).map(|key| (db, key.clone())).collect())
         }
@@ -79,23 +124,56 @@ pub fn footprint(db: usize, request: &[Vec<u8>]) -> Footprint {
             Footprint::Keys(vec![(db, request[1].clone()), (copy_target(db, request), request[2].clone())])
         }
         "BITOP" => here(&request[2..]),
+        "PING" | "SELECT" | "CLIENT" => here(&[]),
         _ => Footprint::Everything,
     }
 }
 
 /// Whether `request` never changes anything.
 pub fn is_read(request: &[Vec<u8>]) -> bool {
-    let reads = ["GET", "STRLEN", "EXISTS", "TOUCH", "MGET", "LCS", "DBSIZE", "KEYS", "RANDOMKEY"];
-    reads.contains(&name(request).as_str())
+    const READS: [&str; 13] = [
+        "GET",
+        "STRLEN",
+        "EXISTS",
+        "TOUCH",
+        "MGET",
+        "WATCH",
+        "LCS",
+        "DBSIZE",
+        "KEYS",
+        "RANDOMKEY",
+        "PING",
+        "SELECT",
+        "CLIENT",
+    ];
+    match bundle(request) {
+        Some(bundle) => bundle.commands.iter().all(|command| is_read(command)),
+        None => READS.contains(&name(request).as_str()),
+    }
 }
 
 /// Whether an operation that was answered with `reply` certainly left everything as it was, whenever it
 /// took effect. (A SET of the value that is already there does not count: elsewhere it would change something.)
 pub fn changed_nothing(request: &[Vec<u8>], reply: &Value) -> bool {
+    if let (Some(bundle), Value::Array(replies)) = (bundle(request), reply) {
+        let mut parts = bundle.commands.iter().zip(replies);
+        return parts.all(|(command, reply)| changed_nothing(command, reply));
+    }
     let zero_means_refused = ["SETNX", "MSETNX", "RENAMENX", "COPY", "DEL", "UNLINK"];
     is_read(request)
         || reply.is_error()
+        || is_refused_swap(request, reply)
         || (*reply == Value::Int(0) && zero_means_refused.contains(&name(request).as_str()))
+}
+
+/// Whether this is a transaction that does not run if keys that it watches have changed, were it to what they were before.
+pub fn may_be_refused(request: &[Vec<u8>]) -> bool {
+    request[0] == b"CAS"
+}
+
+/// Whether this is a transaction that has not run because watched keys have changed.
+pub fn is_refused_swap(request: &[Vec<u8>], reply: &Value) -> bool {
+    may_be_refused(request) && reply.is_null()
 }
 
 fn name(request: &[Vec<u8>]) -> String {
@@ -122,6 +200,9 @@ impl Model {
     /// Executes `request` with database `db` selected and says what to answer. Panics on a command
     /// that the model does not know: a test must not pass because nobody looked.
     pub fn execute(&mut self, db: usize, request: &[Vec<u8>]) -> Expected {
+        if let Some(bundle) = bundle(request) {
+            return self.execute_all(db, &bundle);
+        }
         let args = &request[1..];
         let reply = match name(request).as_str() {
             "GET" => self.fetch(db, &args[0]),
@@ -148,7 +229,7 @@ impl Model {
             "INCR" => self.add(db, &args[0], Some(1)),
             "DECR" => self.add(db, &args[0], Some(-1)),
             "INCRBY" => self.add(db, &args[0], number(&args[1])),
-            "MGET" => Value::Array(args.iter().map(|key| self.fetch(db, key)).collect()),
+            "MGET" | "WATCH" => Value::Array(args.iter().map(|key| self.fetch(db, key)).collect()),
             "EXISTS" | "TOUCH" => count(args.iter().filter(|key| self.get(db, key).is_some())),
             "DEL" | "UNLINK" => {
                 let found = args.iter().filter(|key| self.remove(db, key).is_some()).count();
@@ -174,9 +255,21 @@ impl Model {
                 return Expected::KeysInAnyOrder(self.keys(db));
             }
             "RANDOMKEY" => return Expected::OneOf(self.keys(db)),
+            "PING" => Value::Simple(b"PONG".to_vec()),
+            "SELECT" => Value::ok(),
+            "CLIENT" => return Expected::Text,
             other => panic!("the model does not know {other}"),
         };
         Expected::Exactly(reply)
+    }
+
+    /// Several commands as one, if the keys that are watched are as they were seen.
+    fn execute_all(&mut self, db: usize, bundle: &Bundle) -> Expected {
+        if bundle.seen.iter().any(|(key, seen)| self.get(db, key).as_deref() != seen.as_deref()) {
+            return Expected::Never;
+        }
+        let each = bundle.commands_with_databases(db).map(|(db, command)| self.execute(db, command));
+        Expected::Each(each.collect())
     }
 
     fn get(&self, db: usize, key: &[u8]) -> Option<Bytes> {

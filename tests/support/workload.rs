@@ -2,8 +2,25 @@
 //! so that a reply tells which write it saw. Every command is one that [`super::model`] knows.
 
 use super::Request;
+use super::bundles::{Declared, cas, eval, exec};
 use super::request;
+use super::resp::Value;
 use super::rng::Rng;
+
+/// Which operations of several commands a workload has, each as so many in a hundred of its operations.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Bundles {
+    /// Transactions.
+    pub exec: usize,
+    /// `WATCH`, to be followed by [`Workload::swap`].
+    pub watch: usize,
+    /// Scripts.
+    pub eval: usize,
+    /// Commands on the whole keyspace are among their commands.
+    pub whole_keyspace: bool,
+    /// Commands about the session are, too; for those that ask all cores the others wait.
+    pub session: bool,
+}
 
 /// A seeded stream of operations. Give each client its own, with a seed of its own.
 #[derive(Debug, Clone)]
@@ -14,6 +31,9 @@ pub struct Workload {
     written: u64,
     databases: usize,
     whole_keyspace: bool,
+    bundles: Bundles,
+    /// Keys among which the next commands choose; all if there is none.
+    focus: Vec<usize>,
     /// Reads all keys of one database after the other, starting with this one.
     reading: Option<usize>,
 }
@@ -28,6 +48,8 @@ impl Workload {
             written: 0,
             databases: 1,
             whole_keyspace: true,
+            bundles: Bundles::default(),
+            focus: Vec::new(),
             reading: None,
         }
     }
@@ -50,8 +72,18 @@ impl Workload {
         self
     }
 
+    /// Adds operations of several commands.
+    pub fn with_bundles(mut self, bundles: Bundles) -> Workload {
+        self.bundles = bundles;
+        self
+    }
+
     fn key(&mut self) -> String {
-        format!("k{}", self.rng.below(self.keys))
+        let n = match self.focus.len() {
+            0 => self.rng.below(self.keys),
+            count => self.focus[self.rng.below(count)],
+        };
+        format!("k{n}")
     }
 
     fn several_keys(&mut self) -> Vec<String> {
@@ -88,8 +120,78 @@ impl Workload {
             return (db, all);
         }
         let db = self.rng.below(self.databases);
+        let Bundles { exec: execs, watch, eval: evals, .. } = self.bundles;
+        match self.rng.below(100) {
+            n if n < execs => return (db, exec(&self.bundle(db))),
+            n if n < execs + watch => return (db, self.watch()),
+            n if n < execs + watch + evals => {
+                self.focus_on_some();
+                let operation = self.script();
+                self.focus.clear();
+                return (db, operation);
+            }
+            _ => {}
+        }
         let whole = self.whole_keyspace && self.rng.chance(6);
         (db, if whole { self.whole_keyspace_command() } else { self.key_command() })
+    }
+
+    /// What comes next uses one key or a few or all.
+    fn focus_on_some(&mut self) {
+        let keys = self.keys;
+        self.focus = (0..self.rng.below(4)).map(|_| self.rng.below(keys)).collect();
+    }
+
+    /// Commands of a transaction.
+    fn bundle(&mut self, db: usize) -> Vec<Request> {
+        self.focus_on_some();
+        let mut commands: Vec<Request> = (0..1 + self.rng.below(5)).map(|_| self.part(true)).collect();
+        self.focus.clear();
+        if commands.iter().any(|command| command[0] == b"SELECT") {
+            commands.push(request(&["SELECT", &db.to_string()]));
+        }
+        commands
+    }
+
+    fn script(&mut self) -> Request {
+        let declared = [Declared::All, Declared::Some, Declared::None][self.rng.below(3)];
+        let commands: Vec<Request> = (0..1 + self.rng.below(4)).map(|_| self.part(false)).collect();
+        eval(declared, &commands)
+    }
+
+    fn part(&mut self, in_session: bool) -> Request {
+        if in_session && self.bundles.eval > 0 && self.rng.chance(4) {
+            return self.script();
+        }
+        if self.bundles.whole_keyspace && self.rng.chance(6) {
+            return self.whole_keyspace_command();
+        }
+        if self.databases > 1 && self.rng.chance(4) {
+            return request(&["SELECT", &self.rng.below(self.databases).to_string()]);
+        }
+        if in_session && self.bundles.session && self.rng.chance(6) {
+            return request([&["PING"][..], &["CLIENT", "LIST"]][self.rng.below(2)]);
+        }
+        self.key_command()
+    }
+
+    /// Keys to watch and read; [`Workload::swap`] is next.
+    fn watch(&mut self) -> Request {
+        let mut all = request(&["WATCH"]);
+        all.extend((0..1 + self.rng.below(2)).map(|_| self.key().into_bytes()));
+        all
+    }
+
+    /// What follows after a `WATCH` that was answered with these values: a transaction that writes to the keys if they are
+    /// still like that, and perhaps to others.
+    pub fn swap(&mut self, db: usize, watch: &[Vec<u8>], seen: &[Value]) -> Request {
+        let keys = &watch[1..];
+        let mut commands = if self.rng.chance(50) { self.bundle(db) } else { Vec::new() };
+        for key in keys {
+            let write = vec![b"SET".to_vec(), key.clone(), self.value().into_bytes()];
+            commands.insert(self.rng.below(commands.len() + 1), write);
+        }
+        cas(keys, seen, &commands)
     }
 
     fn whole_keyspace_command(&mut self) -> Request {
