@@ -12,7 +12,7 @@ use crate::protocol::Error;
 /// # Errors
 /// None.
 pub fn time(cx: &mut Cx<'_>) -> Result<Flow, Error> {
-    let now_us = cx.core.clock.unix_us();
+    let now_us = cx.core.now_us;
     cx.reply.array(2);
     cx.reply.bulk_int(now_us / 1_000_000);
     cx.reply.bulk_int(now_us % 1_000_000);

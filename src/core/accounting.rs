@@ -3,6 +3,7 @@
 use crate::admin;
 use crate::command::lookup::Command;
 use crate::command::spec::Flags;
+use crate::command_table::Run;
 use crate::core::dispatch::Whose;
 use crate::core::state::CoreState;
 use crate::protocol::Error;
@@ -78,7 +79,9 @@ impl CoreState {
     /// Sends a line about a command to every core that has `MONITOR` clients.
     #[cold]
     pub(super) fn feed_monitors(&mut self, conn: ConnId, command: &Command, args: &[&[u8]], by_script: bool) {
-        if command.flags.intersects(Flags::SKIP_MONITOR | Flags::ADMIN) {
+        // Scripts are shown like others, before what they call.
+        let is_script = matches!(command.entry.run, Run::Script(_));
+        if command.flags.intersects(Flags::SKIP_MONITOR | Flags::ADMIN) && !is_script {
             return;
         }
         let Some(client) = self.clients.get(conn) else { return };

@@ -403,8 +403,9 @@ impl CoreState {
             Run::Script(kind) => self.run_script(conn, command, kind, args),
             Run::Subcommands => self.reject(conn, Some(command), &Error::Syntax),
         };
-        // Only now: a request that has to wait comes here again. EXEC is shown behind what it runs.
-        if self.monitored && next == Next::Taken && !matches!(command.entry.run, Run::Exec) {
+        // Only now: a request that has to wait comes here again. Programs show themselves and what they run.
+        let is_program = matches!(command.entry.run, Run::Exec | Run::Script(_));
+        if self.monitored && next == Next::Taken && !is_program {
             self.feed_monitors(conn, command, args, false);
         }
         next

@@ -72,8 +72,8 @@ pub struct Program {
     /// The replies so far.
     out: Vec<u8>,
     started_ticks: u64,
-    /// The time by which keys expire for it, Unix milliseconds.
-    now_ms: i64,
+    /// The time at which it began, by which keys expire for it, Unix microseconds.
+    now_us: i64,
     /// What it has done so far, if others than this shard have to be told.
     traces: Traces,
     /// What it uses of this shard, if it uses no other.
@@ -92,7 +92,7 @@ impl Program {
             script: None,
             out: Vec::new(),
             started_ticks,
-            now_ms: 0,
+            now_us: 0,
             traces: Traces::default(),
             shown: None,
             access: Access::Shard,
@@ -312,7 +312,7 @@ impl CoreState {
 
     fn begin(&mut self, program: &mut Program) {
         program.out = self.spare_buffer();
-        program.now_ms = self.now_ms();
+        program.now_us = self.now_us;
         if program.is_exec {
             Reply::new(&mut program.out, program.call.resp).array(program.commands.len());
         }
@@ -436,7 +436,7 @@ impl CoreState {
     /// Runs a program's commands until the end, or until it has to stop.
     fn run_program(&mut self, number: u64, program: &mut Program) -> Progress {
         let commands = std::mem::take(&mut program.commands);
-        let now_ms = self.set_time(program.now_ms);
+        let now_us = self.set_time(program.now_us);
         self.held_pushes.running = Some(program.to.conn);
         let progress = loop {
             if let Some(script) = program.script.take()
@@ -459,14 +459,14 @@ impl CoreState {
         };
         program.commands = commands;
         self.held_pushes.running = None;
-        self.set_time(now_ms);
+        self.set_time(now_us);
         progress
     }
 
-    /// Sets the time by which keys expire. Returns what it was.
-    fn set_time(&mut self, now_ms: i64) -> i64 {
-        self.workbench.now_ms = now_ms;
-        std::mem::replace(&mut self.shard.now_ms, now_ms)
+    /// Sets the time by which keys expire, Unix microseconds. Returns what it was.
+    fn set_time(&mut self, now_us: i64) -> i64 {
+        (self.shard.now_ms, self.workbench.now_ms) = (now_us / 1000, now_us / 1000);
+        std::mem::replace(&mut self.now_us, now_us)
     }
 
     /// Runs a script until it ends; otherwise returns what it does.
@@ -627,8 +627,7 @@ impl CoreState {
     pub(super) fn on_program_answered(
         &mut self,
         number: u64,
-        command: &'static Command,
-        args: &[&[u8]],
+        (started_ticks, command, args): (u64, &'static Command, &[&[u8]]),
         mut part: Vec<u8>,
         answered: impl FnOnce(&mut Cx<'_>) -> Result<(), Error>,
     ) {
@@ -650,7 +649,7 @@ impl CoreState {
             None => program.out.extend_from_slice(&part),
         }
         let whose = Whose { core: self.core, to: program.to };
-        self.account(command, args, whose, result.as_ref().err());
+        self.account_since(started_ticks, command, args, whose, result.as_ref().err());
         self.go_on(number, program);
     }
 

@@ -361,7 +361,8 @@ impl CoreState {
         let answers = asking.answers.into_iter().flatten().collect();
         if let Some(program) = asking.program {
             let then = |cx: &mut admin::Cx<'_>| (asking.then)(cx, answers);
-            return self.on_program_answered(program, command, &args, asking.reply, then);
+            let asked = (asking.started_ticks, command, &*args);
+            return self.on_program_answered(program, asked, asking.reply, then);
         }
         let Some(client) = self.clients.get_same(asking.conn, asking.client) else { return };
         client.waiting = Waiting::No;

@@ -59,6 +59,21 @@ impl Libraries {
         true
     }
 
+    /// Whether a library can be added, in the place of one of the same name if it `replaces` that.
+    fn check(&self, library: &Library, replaces: bool) -> Result<(), Error> {
+        if !replaces && self.contains(&library.name) {
+            let name = String::from_utf8_lossy(&library.name);
+            return Err(format!("ERR Library {name} already exists").into());
+        }
+        for Registered { name, .. } in &library.functions {
+            let other = self.function(name).filter(|function| function.library.name != library.name);
+            if other.is_some() {
+                return Err(format!("ERR Function {} already exists", String::from_utf8_lossy(name)).into());
+            }
+        }
+        Ok(())
+    }
+
     fn add(&mut self, library: &Arc<Library>) -> Result<(), Error> {
         for (index, Registered { name, .. }) in library.functions.iter().enumerate() {
             let function = Function { library: Arc::clone(library), index };
@@ -264,6 +279,15 @@ impl Scripts {
     /// If a name is taken by a library that is not to be replaced, or by a function of one.
     pub(super) fn add_libraries(&self, new: &[Arc<Library>], policy: Policy) -> Result<(), Error> {
         let mut current = lock(&self.libraries);
+        if let ([library], Policy::Append | Policy::Replace) = (new, policy) {
+            // Changed in place, unless a core looks at it: libraries may be many.
+            current.check(library, policy == Policy::Replace)?;
+            let libraries = Arc::make_mut(&mut current);
+            libraries.remove(&library.name);
+            libraries.add(library)?;
+            self.libraries_version.fetch_add(1, Ordering::Release);
+            return Ok(());
+        }
         let mut libraries =
             if policy == Policy::Flush { Libraries::default() } else { Libraries::clone(&current) };
         for library in new {

@@ -11,6 +11,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use ahash::AHashMap;
+use mlua::state::{GcIncParams, GcMode};
 use mlua::{Lua, LuaOptions, StdLib};
 
 use super::Logger;
@@ -28,6 +29,8 @@ use crate::protocol::resp::{Reply, Resp};
 /// What one VM may allocate, in bytes; beyond that scripts get Lua's "not enough memory". A script may hold a value of the
 /// longest length (512 MB) and make another of it.
 const MEMORY_MAX: usize = if cfg!(test) { 64 << 20 } else { 2 << 30 };
+/// A cycle of the garbage collector begins when a VM has allocated so much of what was live after the last one.
+const GC_PAUSE_PERCENT: i32 = 150;
 /// Compiled programs that are kept without asking whether they are still there.
 const PROGRAMS_MIN: usize = 1024;
 /// How long a library may take to register its functions.
@@ -85,6 +88,8 @@ impl Vm {
         let tables = LIBRARIES.iter().map(|(_, table)| table(&lua)).collect::<mlua::Result<Vec<_>>>()?;
         let anchor = Anchor::new(&lua, mlua::Variadic::from_iter(tables), sandbox::build)?;
         lua.set_memory_limit(MEMORY_MAX)?;
+        // What is live is little and does not change, so that a cycle is cheap.
+        lua.gc_set_mode(GcMode::Incremental(GcIncParams::default().pause(GC_PAUSE_PERCENT)));
         Ok((lua, anchor))
     }
 

@@ -195,6 +195,9 @@ impl CoreState {
         }
         self.scripting.undeclared += u64::from(self.map.shards() > 1 && reach.everything);
         let plan = self.plan(&reach);
+        if self.monitored {
+            self.feed_monitors(conn, command, args, false);
+        }
         let mut commands = self.spare_multi.take().unwrap_or_default();
         commands.push(command.id, args);
         let program = Program::new(to, call, commands, false, self.last_ticks);
