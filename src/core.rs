@@ -106,6 +106,7 @@ impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
             }
         }
         self.io.stop_listening();
+        self.state.shared.await_deafness();
         self.state.close_all(&mut self.io);
         self.io.poll();
     }

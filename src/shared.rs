@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::observe::latency::LatencyMonitor;
@@ -12,6 +13,9 @@ use crate::route::ShardMap;
 use crate::runtime::alloc;
 use crate::runtime::io::CoreId;
 use crate::script::Scripts;
+
+/// How long cores that stop wait for each other. A sleeping one notices within a tenth of a second.
+const DEAFNESS_MAX: Duration = Duration::from_millis(300);
 
 /// Locks what is shared. A panic ends the process, so a poisoned lock is not seen outside of tests.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -72,6 +76,8 @@ pub struct Shared {
     pub tracked_keys: AtomicUsize,
     /// The server is to stop.
     pub stopping: AtomicBool,
+    /// Cores that listen for connections.
+    listening: AtomicU32,
     /// The slow log.
     pub slowlog: Mutex<SlowLog>,
     /// The latency monitor.
@@ -121,6 +127,7 @@ impl Shared {
             last_client_id: AtomicU64::new(0),
             tracked_keys: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
+            listening: AtomicU32::new(map.shards() as u32),
             slowlog: Mutex::new(SlowLog::default()),
             latency: Mutex::new(LatencyMonitor::default()),
             log,
@@ -133,6 +140,16 @@ impl Shared {
             scripts: Arc::default(),
             scripts_may_all: AtomicBool::new(false),
             slow_scripts: Default::default(),
+        }
+    }
+
+    /// A core that stops listens no more; waits until none does, for a moment at most. So a client that loses its connection
+    /// finds nobody else to connect to.
+    pub fn await_deafness(&self) {
+        self.listening.fetch_sub(1, Ordering::Relaxed);
+        let deadline = Instant::now() + DEAFNESS_MAX;
+        while self.listening.load(Ordering::Relaxed) > 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_micros(200));
         }
     }
 
