@@ -518,7 +518,8 @@ impl CoreState {
         let result = match command.entry.run {
             Run::Keys(handler) => {
                 let mut out = std::mem::take(&mut program.out);
-                let result = self.run_part(program, command, handler, args, (call.db, call.resp), &mut out);
+                let result =
+                    self.run_part(program, command, handler, args, (call.db, call.resp, false), &mut out);
                 program.out = out;
                 self.publish_events();
                 result
@@ -572,7 +573,7 @@ impl CoreState {
         command: &Command,
         handler: Handler,
         args: &[&[u8]],
-        (db, resp): (u16, Resp),
+        (db, resp, by_script): (u16, Resp, bool),
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         let touch = !program.call.no_touch;
@@ -580,6 +581,7 @@ impl CoreState {
         let shard = self.place_of(program);
         shard.touch = touch;
         let mut exec = Exec::new(args, shard, usize::from(db), Reply::new(out, resp), None);
+        exec.by_script = by_script;
         let result = exec.run_at_once(handler);
         self.stats.changes += exec.changes;
         self.trace_part(program, command, args);

@@ -39,6 +39,8 @@ pub struct Exec<'a> {
     pub reply: Reply<'a>,
     /// Changes to the data set made by this command, for `rdb_changes_since_last_save`.
     pub changes: u64,
+    /// A script has called it.
+    pub by_script: bool,
     /// Set by a blocking command that has found nothing, and has written no reply.
     pub wait: Option<Wait>,
     /// The key that routing has hashed already, and its place among the arguments.
@@ -107,7 +109,7 @@ impl<'a> Exec<'a> {
         reply: Reply<'a>,
         routed: Option<(usize, Key<'a>)>,
     ) -> Exec<'a> {
-        Exec { args, shard, db, reply, changes: 0, wait: None, routed }
+        Exec { args, shard, db, reply, changes: 0, by_script: false, wait: None, routed }
     }
 
     /// The key at argument `index`, with slot and hash.

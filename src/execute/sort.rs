@@ -40,7 +40,8 @@ pub fn follows_patterns(args: &[&[u8]]) -> bool {
 }
 
 fn answer(cx: &mut Exec<'_>, may_store: bool) -> Result<(), Error> {
-    let request = Request::parse(cx.args, may_store)?;
+    let mut request = Request::parse(cx.args, may_store)?;
+    request.by_script = cx.by_script;
     let (name, db) = (cx.args[1], cx.db);
     let mut rows = Rows::load(cx.shard, db, &request, name)?;
     let mut lookup = Lookup { shard: &mut *cx.shard, db };
@@ -90,6 +91,8 @@ struct Request<'a> {
     count: Option<i64>,
     /// The place of the destination's name among the arguments.
     store: Option<usize>,
+    /// A script has called it.
+    by_script: bool,
 }
 
 impl<'a> Request<'a> {
@@ -234,8 +237,8 @@ impl Rows {
 
     /// Puts the rows in order, and leaves those of the window.
     fn arrange(&mut self, request: &Request<'_>, lookup: &mut Lookup<'_>) -> Result<(), Error> {
-        // A stored set gets an order in any case, so that it is the same everywhere.
-        let forced = request.as_is && self.unordered && request.store.is_some();
+        // A set that is stored, or that a script sees, gets an order in any case, so that it is the same everywhere.
+        let forced = request.as_is && self.unordered && (request.store.is_some() || request.by_script);
         if request.as_is && !forced {
             if self.unordered {
                 self.cut(request);

@@ -402,7 +402,7 @@ impl CoreState {
                 }
                 about.wrote |= command.flags.contains(Flags::WRITE);
                 let db = self.clients.get_same(conn, client).map_or(about.db, |client| client.session.db);
-                let result = self.run_part(program, command, handler, args, (db, about.resp), out);
+                let result = self.run_part(program, command, handler, args, (db, about.resp, true), out);
                 if about.bounded {
                     let events = self.place_of(program).events.take();
                     about.notices.extend(events.into_iter().map(Notice::Event));
