@@ -784,3 +784,17 @@ fn scripts_run_once_in_transactions_whatever_keys_they_use() {
         assert_eq!(exec(&mut client, &["PING"]), refused(resp));
     });
 }
+
+#[test]
+fn exec_runs_under_another_name() {
+    for shards in ["1", "2"] {
+        let server = Server::start(&["--save", "", "--shards", shards, "--rename-command", "EXEC", "run"]);
+        let mut client = server.client();
+        for line in [&["MULTI"][..], &["MSET", "a", "1", "b", "2", "c", "3"], &["DBSIZE"]] {
+            client.call(line);
+        }
+        let replies = vec![Value::ok(), Value::Int(3)];
+        assert_eq!(client.call(&["RUN"]), Value::Array(replies), "{shards} shards");
+        assert!(matches!(client.call(&["EXEC"]), Value::Error(_)), "{shards} shards");
+    }
+}

@@ -13,10 +13,8 @@
 
 mod scripts;
 
-use std::collections::BTreeMap;
-
+use self::scripts::Script;
 pub(super) use self::scripts::Scripting;
-use self::scripts::{Driven, Script};
 use smallvec::SmallVec;
 
 use crate::admin::{Cx, Flow};
@@ -31,8 +29,8 @@ use crate::net::client::{ReplyMode, Waiting};
 use crate::net::multi::Multi;
 use crate::protocol::Error;
 use crate::protocol::resp::{Reply, Resp};
-use crate::route::message::{Access, Args, Call, Killed, OwnedArgs, ReplyTo, RunningScript, Traces, TxnId};
-use crate::runtime::io::{ConnId, CoreId};
+use crate::route::message::{Access, Call, Killed, OwnedArgs, ReplyTo, RunningScript, Traces, TxnId};
+use crate::runtime::io::ConnId;
 use crate::script::Refusal;
 use crate::shard::{Key, Shard};
 use crate::txn::coordinator::{Participant, Txn, Work};
@@ -57,6 +55,8 @@ enum Hold {
 #[derive(Debug)]
 pub struct Program {
     to: ReplyTo,
+    /// The command that the client has sent.
+    command: &'static Command,
     /// The session's choices as they are now.
     call: Call,
     /// `EXEC` as the client wrote it, if somebody monitors.
@@ -82,12 +82,19 @@ pub struct Program {
 }
 
 impl Program {
-    fn new(to: ReplyTo, call: Call, commands: Box<Multi>, is_exec: bool, started_ticks: u64) -> Program {
+    fn new(
+        to: ReplyTo,
+        command: &'static Command,
+        call: Call,
+        commands: Box<Multi>,
+        started_ticks: u64,
+    ) -> Program {
         Program {
             to,
+            command,
             call,
             commands,
-            is_exec,
+            is_exec: matches!(command.entry.run, Run::Exec),
             next: 0,
             script: None,
             out: Vec::new(),
@@ -114,7 +121,8 @@ enum Progress {
 
 /// The keys that commands use.
 struct Reach<'a> {
-    keys: Vec<Key<'a>>,
+    /// With their places in the commands, as far as they have any.
+    keys: Vec<(usize, Key<'a>)>,
     /// Any key may be used.
     everything: bool,
 }
@@ -125,6 +133,15 @@ struct Plan {
     access: Access,
     /// If it is not.
     elsewhere: Option<(Work, Vec<Participant>)>,
+}
+
+/// Whether a command uses keys that its arguments do not tell.
+fn may_use_any_key(command: &Command, args: &[&[u8]]) -> bool {
+    match command.spec().spread {
+        Spread::Shards(_) | Spread::Cursor => true,
+        Spread::Patterns => sort::follows_patterns(args),
+        Spread::Local | Spread::Keys | Spread::Split(_) => false,
+    }
 }
 
 impl CoreState {
@@ -145,13 +162,13 @@ impl CoreState {
         let call = CoreState::begin_call(client, command);
         let watched = std::mem::take(&mut client.session.watched);
         let mut reach = self.reach_of(&commands);
-        reach.keys.extend(watched.iter().map(|(_, name)| self.shard.key(name)));
+        reach.keys.extend(watched.iter().map(|(_, name)| (0, self.shard.key(name))));
         let plan = self.plan(&reach);
         if let Some(client) = self.clients.get_mut(conn) {
             // Until it has run; what changes before counts.
             client.session.watched = watched;
         }
-        let mut program = Program::new(to, call, commands, true, self.last_ticks);
+        let mut program = Program::new(to, command, call, commands, self.last_ticks);
         program.shown = self.monitored.then(|| args[0].into());
         self.launch_program(program, plan);
         Next::Taken
@@ -191,15 +208,11 @@ impl CoreState {
                 }
                 Run::Session(_) | Run::Exec | Run::Subcommands => continue,
             }
-            reach.everything |= match command.spec().spread {
-                Spread::Shards(_) | Spread::Cursor => true,
-                Spread::Patterns => sort::follows_patterns(&args),
-                Spread::Local | Spread::Keys | Spread::Split(_) => false,
-            };
+            reach.everything |= may_use_any_key(command, &args);
             let mut keys = Keys::new();
             // Without keys the handler refuses the arguments.
             if self.find_keys(command, command.keys, &args, &mut keys).is_ok() {
-                reach.keys.extend(keys.into_iter().map(|(_, key)| key));
+                reach.keys.extend(keys);
             }
         }
         reach
@@ -208,25 +221,16 @@ impl CoreState {
     fn plan(&self, reach: &Reach<'_>) -> Plan {
         let access = match reach.everything {
             true => Access::Shard,
-            false => Access::Keys(reach.keys.iter().map(|key| key.hash).collect()),
+            false => Access::Keys(reach.keys.iter().map(|(_, key)| key.hash).collect()),
         };
-        let is_here = |key: &Key<'_>| self.map.owner(key.slot) == self.core;
+        let is_here = |(_, key): &(usize, Key<'_>)| self.map.owner(key.slot) == self.core;
         if self.map.shards() == 1 || !reach.everything && reach.keys.iter().all(is_here) {
             return Plan { access, elsewhere: None };
         }
         if reach.everything {
             return Plan { access, elsewhere: Some((Work::Whole, self.whole_shards())) };
         }
-        let mut owners = BTreeMap::<CoreId, Vec<&Key<'_>>>::new();
-        for key in &reach.keys {
-            owners.entry(self.map.owner(key.slot)).or_default().push(key);
-        }
-        let participant = |(shard, keys): (CoreId, Vec<&Key<'_>>)| {
-            let names: Args<'_> = keys.iter().map(|key| key.bytes).collect();
-            let access = Access::Keys(keys.iter().map(|key| key.hash).collect());
-            Participant::new(shard, access, OwnedArgs::new(&names), Vec::new())
-        };
-        Plan { access, elsewhere: Some((Work::Borrow, owners.into_iter().map(participant).collect())) }
+        Plan { access, elsewhere: Some((Work::Borrow, self.borrow_from(&reach.keys))) }
     }
 
     /// Runs a program, or reserves first what it uses.
@@ -477,26 +481,26 @@ impl CoreState {
         commands: &Multi,
         mut script: Box<Script>,
     ) -> Option<Progress> {
-        let progress = match self.drive(number, program, &mut script) {
-            Driven::Done => {
+        match self.drive(number, program, &mut script) {
+            Progress::Done => {
                 self.restore_db(program, &script);
                 self.end_script(*script);
                 if let Some((id, args)) = commands.get(program.next - 1).filter(|_| program.is_exec) {
                     let whose = Whose { core: self.core, to: program.to };
                     self.account(self.lookup.get(id), &args, whose, None);
                 }
-                return None;
+                None
             }
-            Driven::Beyond => {
+            Progress::Beyond => {
                 self.restore_db(program, &script);
                 self.undo_script(program, *script);
-                return Some(Progress::Beyond);
+                Some(Progress::Beyond)
             }
-            Driven::Asks => Progress::Asks,
-            Driven::Slice => Progress::Slice,
-        };
-        program.script = Some(script);
-        Some(progress)
+            progress => {
+                program.script = Some(script);
+                Some(progress)
+            }
+        }
     }
 
     /// A script may select a database for itself alone.
@@ -526,18 +530,19 @@ impl CoreState {
             }
             Run::Session(handler) => {
                 let mut part = self.spare_buffer();
-                let result = match self.run_session_part(program, command, handler, args, &mut part) {
-                    Ok(Flow::Done) => Ok(()),
-                    Ok(Flow::Ask(query, then)) => {
-                        self.ask(program.to.conn, Some(number), args, &query, part, then);
-                        return Some(Progress::Asks);
-                    }
-                    Err(error) => {
-                        part.clear();
-                        Reply::new(&mut part, call.resp).error(&error);
-                        Err(error)
-                    }
-                };
+                let result =
+                    match self.run_session_part(program, command, handler, args, call.resp, &mut part) {
+                        Ok(Flow::Done) => Ok(()),
+                        Ok(Flow::Ask(query, then)) => {
+                            self.ask(program.to.conn, Some(number), args, &query, part, then);
+                            return Some(Progress::Asks);
+                        }
+                        Err(error) => {
+                            part.clear();
+                            Reply::new(&mut part, call.resp).error(&error);
+                            Err(error)
+                        }
+                    };
                 program.out.extend_from_slice(&part);
                 self.recycle_buffer(part);
                 result
@@ -618,11 +623,12 @@ impl CoreState {
         command: &'static Command,
         handler: crate::admin::Handler,
         args: &[&[u8]],
+        resp: Resp,
         out: &mut Vec<u8>,
     ) -> Result<Flow, Error> {
         let ReplyTo { conn, client, .. } = program.to;
         self.clients.get_same(conn, client).ok_or(CLIENT_GONE)?;
-        handler(&mut Cx { core: self, conn, command, args, reply: Reply::new(out, program.call.resp) })
+        handler(&mut Cx { core: self, conn, command, args, reply: Reply::new(out, resp) })
     }
 
     /// The answers that a command of a program waits for are there; `answered` completes its reply.
@@ -657,20 +663,18 @@ impl CoreState {
 
     /// Hands the reply to the client and lets it go on.
     fn finish(&mut self, program: Program) {
-        let Program { to, out, started_ticks, mut commands, is_exec, shown, .. } = program;
+        let Program { to, command, out, started_ticks, mut commands, is_exec, shown, .. } = program;
         let whose = Whose { core: self.core, to };
         // Its place may be another client's by now.
         let is_there = self.clients.get_same(to.conn, to.client).is_some();
         match commands.get(0).filter(|_| !is_exec) {
-            Some((id, args)) => {
-                let error = error_in(&out);
-                self.account_since(started_ticks, self.lookup.get(id), &args, whose, error.as_ref());
+            Some((_, args)) => {
+                self.account_since(started_ticks, command, &args, whose, error_in(&out).as_ref());
             }
             None => {
-                let exec = self.lookup.find(&[b"exec"]).expect("it is in the table");
-                self.account_since(started_ticks, exec, &[b"exec"], whose, None);
+                self.account_since(started_ticks, command, &[b"exec"], whose, None);
                 if let Some(name) = shown.filter(|_| is_there) {
-                    self.feed_monitors(to.conn, exec, &[&name], false);
+                    self.feed_monitors(to.conn, command, &[&name], false);
                 }
                 if is_there {
                     self.unwatch(to.conn);

@@ -100,7 +100,8 @@ impl CoreState {
             .collect()
     }
 
-    fn borrow_from(&self, keys: &[(usize, Key<'_>)]) -> Vec<Participant> {
+    /// The owners of keys, each to lend their entries.
+    pub(super) fn borrow_from(&self, keys: &[(usize, Key<'_>)]) -> Vec<Participant> {
         self.by_owner(keys)
             .into_iter()
             .map(|(shard, places)| {

@@ -13,14 +13,13 @@
 
 use ahash::AHashSet;
 
-use super::{Hold, Program, Reach};
-use crate::admin::{Cx, Flow};
+use super::{Hold, Program, Progress, Reach, may_use_any_key};
+use crate::admin::Flow;
 use crate::command::lookup::Command;
-use crate::command::spec::{Flags, Spread};
+use crate::command::spec::Flags;
 use crate::command_table::{Run, ScriptKind};
 use crate::core::dispatch::{Keys, Next, Whose, wait_for_replies};
 use crate::core::state::CoreState;
-use crate::execute::sort;
 use crate::protocol::Error;
 use crate::protocol::resp::{Reply, Resp};
 use crate::route::message::{Access, Killed, Loan, ReplyTo};
@@ -42,7 +41,6 @@ const UNKNOWN: Error = Error::text("ERR Unknown Redis command called from script
 const WRONG_ARITY: Error = Error::text("ERR Wrong number of args calling Redis command from script");
 const NOT_ALLOWED: Error = Error::text("ERR This Redis command is not allowed from script");
 const READ_ONLY: Error = Error::text("ERR Write commands are not allowed from read-only scripts.");
-const CLIENT_GONE: Error = Error::text("ERR the client is gone");
 
 /// What scripts have done on a core, and what it has learnt of them.
 #[derive(Debug, Default)]
@@ -108,17 +106,6 @@ enum Notice {
     Event(Event),
     /// A message.
     Message { channel: Vec<u8>, message: Vec<u8>, shard: bool },
-}
-
-/// What came of running a script for a while.
-pub(super) enum Driven {
-    Done,
-    /// It waits for answers of other cores.
-    Asks,
-    /// It wants more time.
-    Slice,
-    /// It needs keys that it has not declared.
-    Beyond,
 }
 
 /// What came of a command that a script has called.
@@ -191,7 +178,7 @@ impl CoreState {
                 Err(_) => false,
             };
             let keys = script::split_keys(&args[2..], false).map_or(&[][..], |(keys, _)| keys);
-            reach.keys.extend(keys.iter().map(|name| self.shard.key(name)));
+            reach.keys.extend(keys.iter().map(|name| (0, self.shard.key(name))));
         }
         self.scripting.undeclared += u64::from(self.map.shards() > 1 && reach.everything);
         let plan = self.plan(&reach);
@@ -200,7 +187,7 @@ impl CoreState {
         }
         let mut commands = self.spare_multi.take().unwrap_or_default();
         commands.push(command.id, args);
-        let program = Program::new(to, call, commands, false, self.last_ticks);
+        let program = Program::new(to, command, call, commands, self.last_ticks);
         self.launch_program(program, plan);
         Next::Taken
     }
@@ -250,7 +237,7 @@ impl CoreState {
     }
 
     /// Lets a script run until it ends, wants more time, or waits.
-    pub(super) fn drive(&mut self, number: u64, program: &mut Program, script: &mut Script) -> Driven {
+    pub(super) fn drive(&mut self, number: u64, program: &mut Program, script: &mut Script) -> Progress {
         let Script { run, resume, about } = script;
         let started = self.clock.ticks();
         loop {
@@ -265,22 +252,22 @@ impl CoreState {
                 }
             };
             match step {
-                Step::Done => return Driven::Done,
+                Step::Done => return Progress::Done,
                 Step::Slice => {
                     self.announce_slow(about);
-                    return Driven::Slice;
+                    return Progress::Slice;
                 }
                 Step::Command { resp } => {
                     about.resp = resp;
                     match run.with_args(|args| self.run_called(number, program, about, args)) {
                         Called::Replied(reply) => *resume = Resume::Reply(reply),
-                        Called::Asks => return Driven::Asks,
-                        Called::Beyond => return Driven::Beyond,
+                        Called::Asks => return Progress::Asks,
+                        Called::Beyond => return Progress::Beyond,
                     }
                     // The engine measures from one command to the next.
                     if self.clock.ticks_to_ns(self.last_ticks.wrapping_sub(started)) > SLICE_NS {
                         self.announce_slow(about);
-                        return Driven::Slice;
+                        return Progress::Slice;
                     }
                 }
             }
@@ -419,20 +406,16 @@ impl CoreState {
                 Reply::new(out, about.resp).int(receivers as i64);
                 Ok(())
             }
-            Run::Session(handler) => match self.clients.get_same(conn, client) {
-                None => Err(CLIENT_GONE),
-                Some(_) => {
-                    let reply = Reply::new(out, about.resp);
-                    match handler(&mut Cx { core: self, conn, command, args, reply }) {
-                        Ok(Flow::Done) => Ok(()),
-                        Ok(Flow::Ask(query, then)) => {
-                            self.ask(conn, Some(number), args, &query, std::mem::take(out), then);
-                            return Ok(Some(Called::Asks));
-                        }
-                        Err(error) => Err(error),
+            Run::Session(handler) => {
+                match self.run_session_part(program, command, handler, args, about.resp, out) {
+                    Ok(Flow::Done) => Ok(()),
+                    Ok(Flow::Ask(query, then)) => {
+                        self.ask(conn, Some(number), args, &query, std::mem::take(out), then);
+                        return Ok(Some(Called::Asks));
                     }
+                    Err(error) => Err(error),
                 }
-            },
+            }
             Run::Exec | Run::Script(_) | Run::Subcommands => Err(NOT_ALLOWED),
         };
         self.account(command, args, whose, result.as_ref().err());
@@ -452,13 +435,8 @@ impl CoreState {
             // The handler refuses the arguments without a look at any key.
             return true;
         }
-        let anywhere = match command.spec().spread {
-            Spread::Shards(_) | Spread::Cursor => true,
-            Spread::Patterns => sort::follows_patterns(args),
-            Spread::Local | Spread::Keys | Spread::Split(_) => false,
-        };
         let Access::Keys(declared) = &program.access else { return false };
-        if anywhere || !keys.iter().all(|(_, key)| declared.contains(&key.hash)) {
+        if may_use_any_key(command, args) || !keys.iter().all(|(_, key)| declared.contains(&key.hash)) {
             return false;
         }
         if !command.flags.contains(Flags::WRITE) {
