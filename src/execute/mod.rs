@@ -25,7 +25,7 @@ use crate::base::event_classes::EventClasses as Class;
 use crate::base::number::parse_f64;
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
-use crate::shard::{Item, Key, Kind, Shard, WrongType};
+use crate::shard::{Item, Key, Kind, Reach, Shard, WrongType};
 
 /// What a handler works on.
 pub struct Exec<'a> {
@@ -39,6 +39,8 @@ pub struct Exec<'a> {
     pub reply: Reply<'a>,
     /// Changes to the data set made by this command, for `rdb_changes_since_last_save`.
     pub changes: u64,
+    /// What the command has done is written as other effects than its own arguments, or as none.
+    pub has_own_effects: bool,
     /// A script has called it.
     pub by_script: bool,
     /// Set by a blocking command that has found nothing, and has written no reply.
@@ -109,7 +111,7 @@ impl<'a> Exec<'a> {
         reply: Reply<'a>,
         routed: Option<(usize, Key<'a>)>,
     ) -> Exec<'a> {
-        Exec { args, shard, db, reply, changes: 0, by_script: false, wait: None, routed }
+        Exec { args, shard, db, reply, changes: 0, has_own_effects: false, by_script: false, wait: None, routed }
     }
 
     /// The key at argument `index`, with slot and hash.
@@ -158,6 +160,19 @@ impl<'a> Exec<'a> {
         self.wrote(Class::GENERIC, "del", key);
     }
 
+    /// Leaves an effect in the place of the command's own arguments; see [`crate::shard::effects`].
+    #[inline]
+    pub fn effect(&mut self, key: &Key<'_>, args: &[&[u8]]) {
+        self.has_own_effects = true;
+        self.shard.effects.leave(self.db, Reach::Slot(key.slot), args);
+    }
+
+    /// The command's own arguments are its effect.
+    fn leave_arguments(&mut self) {
+        let key = self.key(1);
+        self.shard.effects.leave(self.db, Reach::Slot(key.slot), self.args);
+    }
+
     /// Puts what a command with a destination has made, if it is anything, in the place of whatever that has. `name` is what
     /// has happened then. Returns whether this changed anything.
     fn store(&mut self, class: Class, name: &'static str, key: &Key<'_>, made: Option<Item>) -> bool {
@@ -185,6 +200,9 @@ impl<'a> Exec<'a> {
         if let Err(error) = &result {
             self.reply.rewind(start);
             self.reply.error(error);
+        }
+        if self.changes > 0 && self.shard.effects.is_on() && !self.has_own_effects {
+            self.leave_arguments();
         }
         result
     }

@@ -8,6 +8,7 @@
 pub mod access;
 pub mod databases;
 pub mod db;
+pub mod effects;
 pub mod events;
 pub mod expiry;
 mod field_expiry;
@@ -24,6 +25,7 @@ pub use crate::types::Str;
 pub use access::Lfu;
 pub use databases::{Databases, Wing};
 pub use db::{Cursor, Db, ExpiryPolicy, Upsert};
+pub use effects::{Effect, Effects, Reach};
 pub use events::{Event, Events};
 pub use expiry::{ExpireProgress, Garbage};
 pub use item::{Encoding, Item, Kind};
@@ -177,6 +179,8 @@ pub struct Shard {
     pub modified: Modified,
     /// What has happened to keys, as far as it is to be published.
     pub events: Events,
+    /// What commands have done, if somebody consumes that.
+    pub effects: Effects,
     hasher: Hasher,
     expired: Vec<Expired>,
     pass: expiry::Pass,
@@ -200,6 +204,7 @@ impl Shard {
             garbage: Garbage::default(),
             modified: Modified::default(),
             events: Events::default(),
+            effects: Effects::default(),
             hasher,
             expired: Vec::new(),
             pass: expiry::Pass::default(),
