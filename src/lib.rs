@@ -12,6 +12,7 @@ pub mod shared;
 pub mod core;
 
 pub mod admin;
+pub mod aof;
 pub mod command;
 pub mod command_table;
 pub mod config;

@@ -34,6 +34,8 @@ impl CoreState {
             Event::Ended(conn, 0) => self.on_half_closed(conn),
             Event::Ended(conn, _) => self.close_client(conn),
             Event::Released(conn) => self.clients.free(conn),
+            Event::Wrote(id, blocks, result) => self.on_wrote(id, blocks, result),
+            Event::Synced(file, result) => self.on_synced(file, result),
             Event::AcceptFailed(error) => {
                 let error = std::io::Error::from_raw_os_error(error);
                 self.shared.log.warning(format_args!("Error accepting a client connection: {error}"));
@@ -327,3 +329,4 @@ impl CoreState {
         self.map.all().filter(move |&core| core != here)
     }
 }
+impl CoreState { fn on_wrote(&mut self, _: u32, _: crate::runtime::blocks::Blocks, _: Result<(), i32>) {} fn on_synced(&mut self, _: crate::runtime::io::FileId, _: Result<(), i32>) {} }

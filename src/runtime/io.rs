@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 
+use crate::runtime::blocks::Blocks;
+
 /// A core of this process, numbered from 0. Core and shard numbers are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CoreId(pub u16);
@@ -42,7 +44,11 @@ impl ConnId {
     }
 }
 
-/// What stands behind a socket.
+/// A file that a core writes, numbered by the core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(pub u32);
+
+/// What stands behind a socket or a file.
 #[derive(Debug)]
 pub enum Handle {
     /// A file descriptor of the kernel's.
@@ -111,6 +117,10 @@ pub enum Event<'a> {
     Sent(ConnId, Vec<u8>, Result<(), i32>),
     /// The id is free again.
     Released(ConnId),
+    /// The write with this number is over: complete, or failed with this error number.
+    Wrote(u32, Blocks, Result<(), i32>),
+    /// What was written to a file before [`Io::sync`] is on stable storage, or that failed with this error number.
+    Synced(FileId, Result<(), i32>),
 }
 
 /// How long a wait may go on after its first event, so that one wake-up serves several.
@@ -127,7 +137,7 @@ impl Gather {
     pub const NONE: Gather = Gather { events: 1, within: Duration::ZERO };
 }
 
-/// Network input and output of one core.
+/// Input and output of one core: connections, and files that it only writes.
 pub trait Io {
     /// Begins to receive from a socket.
     fn attach(&mut self, conn: ConnId, socket: Socket);
@@ -139,6 +149,15 @@ pub trait Io {
     fn send(&mut self, conn: ConnId, bytes: Vec<u8>);
     /// Ends a connection at once. [`Event::Released`] follows.
     fn close(&mut self, conn: ConnId);
+    /// Hands over a file to be written. Its number is not used a second time.
+    fn open(&mut self, file: FileId, handle: Handle);
+    /// Writes all of `blocks` at `offset`, both whole blocks; several writes may be under way, in no order. `stable`: it is over
+    /// only when the bytes are on stable storage. [`Event::Wrote`] gives the blocks back under the number `id`.
+    fn write(&mut self, id: u32, file: FileId, offset: u64, blocks: Blocks, stable: bool);
+    /// Brings what has been written so far to stable storage; [`Event::Synced`] tells. One at a time for each file.
+    fn sync(&mut self, file: FileId);
+    /// Lets go of a file. Nothing may be under way there.
+    fn close_file(&mut self, file: FileId);
     /// Stops accepting connections.
     fn stop_listening(&mut self);
     /// Starts what was asked for since the last call and collects what has happened, without waiting.

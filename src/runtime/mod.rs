@@ -4,6 +4,7 @@
 //! them on Linux, [`sim`] implements them for seeded simulation.
 
 pub mod alloc;
+pub mod blocks;
 pub mod buffer;
 pub mod cpu;
 pub mod io;

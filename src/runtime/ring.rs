@@ -22,10 +22,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
+use ahash::AHashMap;
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue, types};
 
+use crate::runtime::blocks::Blocks;
 use crate::runtime::buffer::BufferRing;
-use crate::runtime::io::{ConnId, CoreId, Event, Gather, Handle, Io, Socket};
+use crate::runtime::io::{ConnId, CoreId, Event, FileId, Gather, Handle, Io, Socket};
 
 /// Entries of the submission queue: operations that one turn can start with a single system call.
 const SUBMISSIONS: u32 = 1024;
@@ -49,6 +51,10 @@ enum Op {
     Ring,
     /// The socket takes bytes again.
     Writable,
+    /// A write to a file.
+    Write,
+    /// A file's data to stable storage.
+    Sync,
 }
 
 fn user_data(op: Op, index: u32) -> u64 {
@@ -64,6 +70,8 @@ fn split_user_data(data: u64) -> (Op, u32) {
         5 => Op::Doorbell,
         6 => Op::Ring,
         7 => Op::Writable,
+        8 => Op::Write,
+        9 => Op::Sync,
         other => unreachable!("completion of unknown operation {other}"),
     };
     (op, data as u32)
@@ -154,6 +162,18 @@ pub struct RingIo {
     doorbells: Doorbells,
     /// Times that a receive found no buffer.
     buffer_shortages: u64,
+    files: AHashMap<FileId, OwnedFd>,
+    /// Writes under way.
+    writes: AHashMap<u32, FileWrite>,
+}
+
+/// A write under way.
+#[derive(Debug)]
+struct FileWrite {
+    file: FileId,
+    offset: u64,
+    blocks: Blocks,
+    stable: bool,
 }
 
 struct Ring(IoUring);
@@ -223,6 +243,8 @@ impl RingIo {
             starved: Vec::new(),
             doorbells,
             buffer_shortages: 0,
+            files: AHashMap::new(),
+            writes: AHashMap::new(),
         };
         for index in 0..io.listeners.len() {
             io.arm_accept(index);
@@ -235,7 +257,8 @@ impl RingIo {
     fn push(&mut self, entry: &squeue::Entry) {
         loop {
             // SAFETY: buffers and descriptors that entries point to live until their completion: sends own their
-            // bytes in `Conn::sending`, descriptors are closed only after `Conn` is idle.
+            // bytes in `Conn::sending`, writes theirs in `writes`; descriptors are closed only after `Conn` is idle,
+            // files only when nothing is under way there.
             if unsafe { self.ring.0.submission().push(entry) }.is_ok() {
                 return;
             }
@@ -391,6 +414,36 @@ impl RingIo {
             .flags(squeue::Flags::SKIP_SUCCESS);
         self.push(&entry.user_data(user_data(Op::Send, id.0)));
         self.submitted.push(id);
+    }
+
+    fn submit_write(&mut self, id: u32, write: FileWrite) {
+        // The heap bytes of the blocks stay where they are when the record is moved.
+        let write = self.writes.entry(id).or_insert(write);
+        let bytes = write.blocks.bytes();
+        let fd = types::Fd(self.files[&write.file].as_raw_fd());
+        let entry = opcode::Write::new(fd, bytes.as_ptr(), bytes.len() as u32)
+            .offset(write.offset)
+            .rw_flags(if write.stable { libc::RWF_DSYNC } else { 0 })
+            .build();
+        self.push(&entry.user_data(user_data(Op::Write, id)));
+    }
+
+    /// A write has ended. One that was cut short by a signal, or took a part only, is done again as a whole: it writes the same
+    /// bytes to the same place.
+    fn on_wrote(&mut self, completion: Completion) -> Option<Event<'static>> {
+        let id = completion.index;
+        let write = self.writes.remove(&id).expect("writes are kept until they end");
+        let result = match completion.result {
+            n if n >= 0 && n as usize == write.blocks.len() => Ok(()),
+            error if error == -libc::EINTR || error == -libc::EAGAIN => {
+                self.submit_write(id, write);
+                return None;
+            }
+            // The disk takes no more.
+            n if n >= 0 => Err(libc::ENOSPC),
+            error => Err(-error),
+        };
+        Some(Event::Wrote(id, write.blocks, result))
     }
 
     /// Frees a closing connection once the kernel is done with it.
@@ -579,6 +632,27 @@ impl Io for RingIo {
         self.release_if_idle(id);
     }
 
+    fn open(&mut self, file: FileId, handle: Handle) {
+        let Handle::Fd(fd) = handle else { unreachable!("a simulated file in a real server") };
+        self.files.insert(file, fd);
+    }
+
+    fn write(&mut self, id: u32, file: FileId, offset: u64, blocks: Blocks, stable: bool) {
+        debug_assert!(!self.writes.contains_key(&id));
+        self.submit_write(id, FileWrite { file, offset, blocks, stable });
+    }
+
+    fn sync(&mut self, file: FileId) {
+        let fd = types::Fd(self.files[&file].as_raw_fd());
+        let entry = opcode::Fsync::new(fd).flags(types::FsyncFlags::DATASYNC).build();
+        self.push(&entry.user_data(user_data(Op::Sync, file.0)));
+    }
+
+    fn close_file(&mut self, file: FileId) {
+        debug_assert!(self.writes.values().all(|write| write.file != file));
+        self.files.remove(&file);
+    }
+
     fn stop_listening(&mut self) {
         for index in 0..self.listeners.len() {
             let entry = opcode::AsyncCancel::new(user_data(Op::Accept, index as u32)).build();
@@ -655,6 +729,15 @@ impl Io for RingIo {
                     if let Some(event) = self.on_accept(completion) {
                         return Some(event);
                     }
+                }
+                Op::Write => {
+                    if let Some(event) = self.on_wrote(completion) {
+                        return Some(event);
+                    }
+                }
+                Op::Sync => {
+                    let result = if completion.result < 0 { Err(-completion.result) } else { Ok(()) };
+                    return Some(Event::Synced(FileId(completion.index), result));
                 }
                 Op::Cancel | Op::Doorbell | Op::Ring => {}
             }

@@ -13,7 +13,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::base::rng::Rng;
-use crate::runtime::io::{ConnId, CoreId, Event, Gather, Handle, Io, Socket};
+use crate::runtime::blocks::Blocks;
+use crate::runtime::io::{ConnId, CoreId, Event, FileId, Gather, Handle, Io, Socket};
 
 /// Error numbers of Linux that the core is told of.
 const EPIPE: i32 = 32;
@@ -338,6 +339,14 @@ impl Io for SimIo {
     fn close(&mut self, conn: ConnId) {
         self.network.borrow_mut().close(self.core, conn);
     }
+
+    fn open(&mut self, _: FileId, _: Handle) {}
+
+    fn write(&mut self, _: u32, _: FileId, _: u64, _: Blocks, _: bool) {}
+
+    fn sync(&mut self, _: FileId) {}
+
+    fn close_file(&mut self, _: FileId) {}
 
     fn stop_listening(&mut self) {}
 

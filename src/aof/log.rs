@@ -1,0 +1,872 @@
+//! One shard's log as it is written: collects effects in frames, says which blocks are to be written where, and knows
+//! which of it is on stable storage. A state machine without I/O: [`Order`]s come out, their completions go in.
+//!
+//! Numbers. The *log number* counts the bytes of payload that this run has logged. `end` is that of what was appended,
+//! `written` and `stable` are those below which everything has been taken by the file system, and is on stable storage.
+//! `safe` is where nothing can be lost any more: `stable`, but not beyond a transaction over several shards some part of
+//! which is not stable elsewhere, since recovery cuts the log there.
+//!
+//! Writes are whole blocks. What follows the last frame in its block is padding. If nothing is under way, the next write
+//! begins with that block again, with the same bytes and further frames in the place of the padding, so that a single client
+//! does not use up a block for each command; otherwise it begins with the next block, because two writes of one block could
+//! be done in either order.
+//!
+//! A write is *stable* (it ends when its bytes are on stable storage) if somebody waits for what it holds, else *plain*; plain
+//! ones are followed by a sync, once a second or when somebody asks. Stable writes count only behind plain ones that were synced.
+
+use std::collections::VecDeque;
+
+use crate::aof::frame::{self, Seed, Txn};
+use crate::runtime::blocks::{BLOCK_BYTES, Blocks};
+use crate::runtime::io::FileId;
+use crate::shard::Effect;
+
+/// Bytes of one write at most.
+const WRITE_MAX_BYTES: usize = 1 << 20;
+/// Bytes that make a plain write worth it before its time.
+const PLAIN_BYTES: usize = 64 << 10;
+/// The interval of plain writes while there is always something to write, in nanoseconds. What the process has not handed to
+/// the kernel is lost if it is killed.
+const PLAIN_INTERVAL_NS: u64 = 1_000_000;
+/// The interval of syncs under `everysec`, in nanoseconds.
+const SYNC_INTERVAL_NS: u64 = 1_000_000_000;
+/// After an error the same is tried again so often, in nanoseconds.
+const RETRY_INTERVAL_NS: u64 = 100_000_000;
+/// Bytes that are not written beyond which writing commands wait.
+pub const BACKLOG_MAX_BYTES: usize = 64 << 20;
+
+/// What the log asks of its surroundings.
+#[derive(Debug)]
+pub enum Order {
+    /// Write these blocks.
+    Write {
+        /// Names the write.
+        id: u32,
+        /// The segment.
+        file: FileId,
+        /// Where, in bytes.
+        offset: u64,
+        /// What.
+        blocks: Blocks,
+        /// Whether it ends only on stable storage.
+        stable: bool,
+    },
+    /// Bring the segment to stable storage.
+    Sync(FileId),
+    /// The segment is complete, ends at this offset, and nothing is under way there.
+    Retire(FileId, u64),
+    /// Another segment will be needed.
+    Prepare,
+}
+
+/// When what was appended is brought to stable storage, if nobody asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sync {
+    /// At once.
+    Always,
+    /// Once a second.
+    EverySecond,
+    /// When the kernel sees fit.
+    Never,
+}
+
+/// Choices of the configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// When to sync.
+    pub sync: Sync,
+    /// Writes under way at most.
+    pub writes_max: usize,
+    /// Bytes written and not stable beyond which a sync does not wait for its time; 0 for no bound.
+    pub unsynced_max_bytes: u64,
+    /// The interval of syncs under [`Sync::EverySecond`], in nanoseconds.
+    pub sync_interval_ns: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            sync: Sync::EverySecond,
+            writes_max: 8,
+            unsynced_max_bytes: 0,
+            sync_interval_ns: SYNC_INTERVAL_NS,
+        }
+    }
+}
+
+/// Why nothing more gets to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// A write failed with this error number. It is tried again.
+    Write(i32),
+    /// A sync failed with this error number. What it was for may be lost, and the kernel will not say so a second time.
+    Sync(i32),
+}
+
+/// A file that the log is written to.
+#[derive(Debug)]
+struct Segment {
+    file: FileId,
+    /// Where the last frame ends.
+    end: u64,
+    /// Bytes that were made room for.
+    size: u64,
+    /// The bytes of the last block up to `end`.
+    tail: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Write {
+    id: u32,
+    file: FileId,
+    offset: u64,
+    started_ns: u64,
+    /// Log number behind its last frame; a part of a larger write has that of the part before.
+    end: u64,
+    stable: bool,
+    done: bool,
+}
+
+#[derive(Debug)]
+struct SyncUnderWay {
+    /// Everything below is stable when it is over.
+    target: u64,
+    files: Vec<FileId>,
+    started_ns: u64,
+}
+
+/// A transaction some part of which may not be stable.
+#[derive(Debug)]
+struct Part {
+    /// Log numbers of its frame.
+    start: u64,
+    end: u64,
+    txn: Txn,
+    /// Participants whose part is not known to be stable.
+    missing: usize,
+    /// The others have been told that this part is.
+    told: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Log {
+    identity: frame::Segment,
+    seed: Seed,
+    settings: Settings,
+    segment: Segment,
+    next: Option<Segment>,
+    /// `next` was asked for.
+    preparing: bool,
+    /// Segments before the present one that are not retired.
+    former: Vec<(FileId, u64)>,
+    /// The database that the last command of the segment was for.
+    selected: Option<u16>,
+    /// Frames that are not written: complete ones up to `open`, from there on the header and payload of the one that
+    /// is being collected, if it is any.
+    frames: Vec<u8>,
+    open: Option<usize>,
+    end: u64,
+    /// Log number behind the frames that were handed out to be written.
+    handed: u64,
+    written: u64,
+    stable: u64,
+    /// Somebody waits for what is below.
+    demanded: u64,
+    /// Log number behind the last plain write.
+    plain_end: u64,
+    writes: VecDeque<Write>,
+    next_write: u32,
+    /// Failed writes: to be tried again.
+    failed: Vec<(u32, Blocks)>,
+    failure: Option<Failure>,
+    retry_ns: u64,
+    sync: Option<SyncUnderWay>,
+    /// Files with plain writes that no sync has covered.
+    unsynced: Vec<FileId>,
+    last_plain_ns: u64,
+    last_sync_ns: u64,
+    parts: VecDeque<Part>,
+    /// Parts that were stable elsewhere before they were appended here, with how many said so.
+    early: Vec<((u16, u64), usize)>,
+    /// Durations of syncs and of stable writes that ended since the last look, in nanoseconds.
+    durations_ns: Vec<u64>,
+    /// Syncs that were due and had to wait for the one before.
+    pub delayed_syncs: u64,
+    delayed: bool,
+}
+
+impl Log {
+    /// A log that begins with this segment, which is empty and has room for `size` bytes.
+    pub fn new(identity: frame::Segment, settings: Settings, file: FileId, size: u64, now_ns: u64) -> Log {
+        let segment = Segment::new(identity, file, size);
+        Log {
+            identity,
+            seed: identity.seed(),
+            settings,
+            segment,
+            next: None,
+            preparing: false,
+            former: Vec::new(),
+            selected: None,
+            frames: Vec::new(),
+            open: None,
+            end: 0,
+            handed: 0,
+            written: 0,
+            stable: 0,
+            demanded: 0,
+            plain_end: 0,
+            writes: VecDeque::new(),
+            next_write: 0,
+            failed: Vec::new(),
+            failure: None,
+            retry_ns: 0,
+            sync: None,
+            unsynced: Vec::new(),
+            last_plain_ns: 0,
+            last_sync_ns: now_ns,
+            parts: VecDeque::new(),
+            early: Vec::new(),
+            durations_ns: Vec::new(),
+            delayed_syncs: 0,
+            delayed: false,
+        }
+    }
+
+    /// Takes over changed choices.
+    pub fn set(&mut self, settings: Settings) {
+        self.settings = settings;
+        if settings.sync == Sync::Always {
+            self.demand(self.end);
+        }
+    }
+
+    /// The log number behind all that was appended.
+    #[inline]
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// The log number below which nothing can be lost any more.
+    pub fn safe(&self) -> u64 {
+        self.parts.front().map_or(self.stable, |part| part.start.min(self.stable))
+    }
+
+    /// Bytes that were appended and are not on stable storage.
+    pub fn unstable_bytes(&self) -> u64 {
+        self.end - self.stable
+    }
+
+    /// Whether so much waits to be written that writing commands have to wait.
+    pub fn is_full(&self) -> bool {
+        self.end - self.written > BACKLOG_MAX_BYTES as u64
+    }
+
+    /// Why nothing more gets to the disk, if so.
+    pub fn failure(&self) -> Option<Failure> {
+        self.failure
+    }
+
+    /// Durations of syncs and stable writes that have ended since the last call, in nanoseconds.
+    pub fn take_durations(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.durations_ns)
+    }
+
+    /// Files that are written to, or will be next.
+    pub fn files(&self) -> impl Iterator<Item = FileId> {
+        let former = self.former.iter().map(|(file, _)| *file);
+        former.chain([self.segment.file]).chain(self.next.as_ref().map(|next| next.file))
+    }
+
+    /// Appends what a command has done here, or one shard's part of a transaction. It is never cut in two. Returns the log number
+    /// behind it.
+    pub fn append<'a>(
+        &mut self,
+        effects: impl Iterator<Item = Effect<'a>>,
+        txn: Option<&Txn>,
+    ) -> u64 {
+        match txn {
+            None => {
+                self.open_frame();
+                self.collect(effects);
+            }
+            Some(txn) => self.append_part(effects, txn),
+        }
+        if self.settings.sync == Sync::Always {
+            self.demanded = self.end;
+        }
+        self.end
+    }
+
+    fn collect<'a>(&mut self, effects: impl Iterator<Item = Effect<'a>>) {
+        let before = self.frames.len();
+        for effect in effects {
+            if self.selected.replace(effect.db) != Some(effect.db) {
+                let db = effect.db.to_string();
+                self.frames.extend_from_slice(
+                    format!("*2\r\n$6\r\nSELECT\r\n${}\r\n{db}\r\n", db.len()).as_bytes(),
+                );
+            }
+            self.frames.extend_from_slice(effect.command);
+        }
+        self.end += (self.frames.len() - before) as u64;
+    }
+
+    /// Begins a frame unless one is open, in the next segment if this one is full.
+    fn open_frame(&mut self) {
+        if self.open.is_some() {
+            return;
+        }
+        if self.frames.is_empty() && self.segment.end + PLAIN_BYTES as u64 > self.segment.size {
+            self.take_next();
+        }
+        self.open = Some(self.frames.len());
+        self.frames.resize(self.frames.len() + frame::HEADER_LEN, 0);
+    }
+
+    /// Goes on to the next segment if it is there.
+    fn take_next(&mut self) -> bool {
+        let Some(next) = self.next.take() else { return false };
+        let former = std::mem::replace(&mut self.segment, next);
+        self.former.push((former.file, former.end));
+        self.selected = None;
+        true
+    }
+
+    /// Completes the frame that is open.
+    fn seal(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        let (header, payload) = self.frames[open..].split_at_mut(frame::HEADER_LEN);
+        let lsn = self.end - payload.len() as u64;
+        if payload.is_empty() {
+            self.frames.truncate(open);
+        } else {
+            let room = header.try_into().expect("so much room was left");
+            frame::seal(room, payload, lsn, self.stable, self.seed);
+        }
+    }
+
+    /// One shard's part of a transaction has a frame of its own.
+    fn append_part<'a>(&mut self, effects: impl Iterator<Item = Effect<'a>>, txn: &Txn) {
+        self.seal();
+        self.open_frame();
+        let open = self.open.take().expect("it was just opened");
+        let start = self.end;
+        self.collect(effects);
+        if self.end == start {
+            // What changes nothing here still has to have a place in the log.
+            self.frames.extend_from_slice(b"#\n");
+            self.end += 2;
+        }
+        let payload = self.frames.split_off(open + frame::HEADER_LEN);
+        self.frames.truncate(open);
+        frame::seal_txn(&mut self.frames, &payload, start, self.stable, txn, self.seed);
+        let key = (txn.coordinator, txn.number);
+        let early = self.early.iter().position(|(of, _)| *of == key);
+        let heard = early.map_or(0, |at| self.early.swap_remove(at).1);
+        let missing = txn.participants.len().saturating_sub(1 + heard);
+        self.parts.push_back(Part { start, end: self.end, txn: txn.clone(), missing, told: false });
+    }
+
+    /// Somebody waits until everything below this log number is safe.
+    #[inline]
+    pub fn demand(&mut self, lsn: u64) {
+        self.demanded = self.demanded.max(lsn);
+    }
+
+    /// Another participant's part of a transaction is on stable storage.
+    pub fn on_part_stable(&mut self, coordinator: u16, number: u64) {
+        let key = (coordinator, number);
+        let is_it = |part: &&mut Part| (part.txn.coordinator, part.txn.number) == key;
+        match self.parts.iter_mut().find(is_it) {
+            Some(part) => part.missing = part.missing.saturating_sub(1),
+            None => match self.early.iter_mut().find(|(of, _)| *of == key) {
+                Some((_, heard)) => *heard += 1,
+                None => self.early.push((key, 1)),
+            },
+        }
+        self.forget_parts();
+    }
+
+    fn forget_parts(&mut self) {
+        while self.parts.front().is_some_and(|part| part.missing == 0 && part.end <= self.stable) {
+            self.parts.pop_front();
+        }
+    }
+
+    /// Parts of transactions that have become stable since the last call: the other participants are to be told.
+    pub fn stable_parts(&mut self) -> Vec<Txn> {
+        let stable = self.stable;
+        let news = self.parts.iter_mut().filter(|part| !part.told && part.end <= stable);
+        let news = news.map(|part| {
+            part.told = true;
+            part.txn.clone()
+        });
+        let news = news.collect();
+        self.forget_parts();
+        news
+    }
+
+    /// A segment that was asked for is there, with room for `size` bytes.
+    pub fn on_prepared(&mut self, file: FileId, size: u64) {
+        self.preparing = false;
+        self.next = Some(Segment::new(self.identity, file, size));
+    }
+
+    /// No segment could be made; it is asked for again.
+    pub fn on_not_prepared(&mut self) {
+        self.preparing = false;
+    }
+
+    /// Whether another segment is at hand.
+    pub fn has_next(&self) -> bool {
+        self.next.is_some()
+    }
+
+    /// Goes on in the next segment, whose first bytes are those of what comes now; all that was appended is handed out to be
+    /// written before. Returns the files that hold the log so far. The next segment must be there.
+    pub fn switch(&mut self, now_ns: u64, orders: &mut Vec<Order>) -> Vec<FileId> {
+        self.hand_out(self.demanded > self.handed, now_ns, orders);
+        let files = self.former.iter().map(|(file, _)| *file).chain([self.segment.file]).collect();
+        assert!(self.take_next(), "the next segment is there");
+        files
+    }
+
+    /// What is to be done now.
+    pub fn drive(&mut self, now_ns: u64, orders: &mut Vec<Order>) {
+        if self.failed.is_empty() {
+            self.write_some(now_ns, orders);
+        } else if now_ns >= self.retry_ns {
+            self.retry_ns = now_ns + RETRY_INTERVAL_NS;
+            for (id, blocks) in self.failed.drain(..) {
+                if let Some(Write { file, offset, stable, .. }) = self.writes.iter().find(|write| write.id == id) {
+                    let (file, offset, stable) = (*file, *offset, *stable);
+                    orders.push(Order::Write { id, file, offset, blocks, stable });
+                }
+            }
+        }
+        self.sync_if_due(now_ns, orders);
+        self.retire(orders);
+        if self.next.is_none() && !self.preparing && self.segment.end * 2 > self.segment.size {
+            self.preparing = true;
+            orders.push(Order::Prepare);
+        }
+    }
+
+    /// Asks for the next segment if there is none.
+    pub fn prepare(&mut self, orders: &mut Vec<Order>) {
+        if self.next.is_none() && !self.preparing {
+            self.preparing = true;
+            orders.push(Order::Prepare);
+        }
+    }
+
+    fn write_some(&mut self, now_ns: u64, orders: &mut Vec<Order>) {
+        if self.handed == self.end || self.writes.len() >= self.settings.writes_max {
+            return;
+        }
+        let stable = self.demanded > self.handed;
+        if stable || self.plain_due_ns() <= now_ns {
+            self.hand_out(stable, now_ns, orders);
+        }
+    }
+
+    /// When what waits is written although nobody waits for it.
+    fn plain_due_ns(&self) -> u64 {
+        if self.frames.len() >= PLAIN_BYTES { 0 } else { self.last_plain_ns + PLAIN_INTERVAL_NS }
+    }
+
+    /// When [`Log::drive`] has something to do, if it is not told of anything before.
+    pub fn due_ns(&self) -> u64 {
+        let mut due_ns = u64::MAX;
+        if !self.failed.is_empty() {
+            return self.retry_ns;
+        }
+        if self.handed < self.end && self.writes.len() < self.settings.writes_max {
+            due_ns = self.plain_due_ns();
+        }
+        if self.settings.sync == Sync::EverySecond && self.stable < self.end && self.sync.is_none() {
+            due_ns = due_ns.min(self.last_sync_ns + self.settings.sync_interval_ns);
+        }
+        due_ns
+    }
+
+    /// Hands out everything that was appended, to be written.
+    fn hand_out(&mut self, stable: bool, now_ns: u64, orders: &mut Vec<Order>) {
+        self.seal();
+        if self.frames.is_empty() {
+            return;
+        }
+        let segment = &mut self.segment;
+        let last = self.writes.iter().rfind(|write| write.file == segment.file);
+        let is_idle = last.is_none_or(|write| write.done);
+        let block = BLOCK_BYTES as u64;
+        let mut image = Vec::with_capacity(segment.tail.len() + self.frames.len() + BLOCK_BYTES);
+        let mut offset = segment.end / block * block;
+        if is_idle || segment.end % block == 0 {
+            image.extend_from_slice(&segment.tail);
+        } else {
+            offset += block;
+        }
+        image.append(&mut self.frames);
+        self.frames.shrink_to(WRITE_MAX_BYTES);
+        if image.len() % BLOCK_BYTES == BLOCK_BYTES - 1 {
+            // Padding takes two bytes at least.
+            image.extend_from_slice(b"#\n");
+        }
+        segment.end = offset + image.len() as u64;
+        let whole = image.len() / BLOCK_BYTES * BLOCK_BYTES;
+        segment.tail.clear();
+        segment.tail.extend_from_slice(&image[whole..]);
+        let unpadded = image.len();
+        image.resize(unpadded.next_multiple_of(BLOCK_BYTES), 0);
+        let padded = frame::pad(&mut image[unpadded..]);
+        debug_assert!(padded);
+        for part in image.chunks(WRITE_MAX_BYTES) {
+            let mut blocks = Blocks::with_room(part.len());
+            blocks.extend(part);
+            let (id, file) = (self.next_write, segment.file);
+            self.next_write = self.next_write.wrapping_add(1);
+            orders.push(Order::Write { id, file, offset, blocks, stable });
+            self.writes.push_back(Write {
+                id,
+                file,
+                offset,
+                started_ns: now_ns,
+                end: self.handed,
+                stable,
+                done: false,
+            });
+            offset += part.len() as u64;
+        }
+        self.handed = self.end;
+        if let Some(last) = self.writes.back_mut() {
+            last.end = self.end;
+        }
+        if !stable {
+            (self.plain_end, self.last_plain_ns) = (self.end, now_ns);
+            if !self.unsynced.contains(&segment.file) {
+                self.unsynced.push(segment.file);
+            }
+        }
+    }
+
+    /// A write is over, and gives its blocks back.
+    pub fn on_wrote(&mut self, id: u32, blocks: Blocks, result: Result<(), i32>, now_ns: u64) {
+        let Some(write) = self.writes.iter_mut().find(|write| write.id == id) else { return };
+        if let Err(error) = result {
+            self.failure = Some(Failure::Write(error));
+            self.failed.push((id, blocks));
+            self.retry_ns = now_ns + RETRY_INTERVAL_NS;
+            return;
+        }
+        write.done = true;
+        if write.stable {
+            self.durations_ns.push(now_ns.saturating_sub(write.started_ns));
+        }
+        while self.writes.front().is_some_and(|write| write.done) {
+            let write = self.writes.pop_front().expect("there is one");
+            self.written = write.end;
+            if write.stable {
+                self.count_stable();
+            }
+        }
+        if self.failed.is_empty() && matches!(self.failure, Some(Failure::Write(_))) {
+            self.failure = None;
+        }
+    }
+
+    /// What is written is stable if no plain write is among it that was not synced.
+    fn count_stable(&mut self) {
+        if self.plain_end <= self.stable {
+            self.stable = self.stable.max(self.written);
+        }
+    }
+
+    fn sync_if_due(&mut self, now_ns: u64, orders: &mut Vec<Order>) {
+        let waits = self.demanded > self.stable && self.plain_end > self.stable;
+        let many = self.settings.unsynced_max_bytes;
+        let full = many > 0 && self.written - self.stable.min(self.written) > many;
+        let in_time = self.settings.sync == Sync::EverySecond
+            && now_ns >= self.last_sync_ns + self.settings.sync_interval_ns;
+        if self.written <= self.stable || !(waits || full || in_time) {
+            return;
+        }
+        if self.sync.is_some() {
+            self.delayed_syncs += u64::from(in_time && !std::mem::replace(&mut self.delayed, true));
+            return;
+        }
+        // What is being written right now is for the next one.
+        let files = std::mem::take(&mut self.unsynced);
+        for write in self.writes.iter().filter(|write| !write.stable) {
+            if !self.unsynced.contains(&write.file) {
+                self.unsynced.push(write.file);
+            }
+        }
+        orders.extend(files.iter().map(|&file| Order::Sync(file)));
+        self.sync = Some(SyncUnderWay { target: self.written, files, started_ns: now_ns });
+        (self.last_sync_ns, self.delayed) = (now_ns, false);
+    }
+
+    /// A sync is over.
+    pub fn on_synced(&mut self, file: FileId, result: Result<(), i32>, now_ns: u64) {
+        if let Err(error) = result {
+            self.failure = Some(Failure::Sync(error));
+            return;
+        }
+        let Some(sync) = &mut self.sync else { return };
+        sync.files.retain(|other| *other != file);
+        if sync.files.is_empty() {
+            self.durations_ns.push(now_ns.saturating_sub(sync.started_ns));
+            self.stable = self.stable.max(sync.target);
+            self.sync = None;
+            self.count_stable();
+        }
+    }
+
+    /// Gives up former segments where nothing is under way.
+    fn retire(&mut self, orders: &mut Vec<Order>) {
+        let Log { former, writes, unsynced, sync, .. } = self;
+        former.retain(|(file, end)| {
+            let busy = writes.iter().any(|write| write.file == *file)
+                || unsynced.contains(file)
+                || sync.as_ref().is_some_and(|sync| sync.files.contains(file));
+            if !busy {
+                orders.push(Order::Retire(*file, *end));
+            }
+            busy
+        });
+    }
+
+    /// Whether everything is written and stable, and nothing under way.
+    pub fn is_settled(&self) -> bool {
+        self.stable == self.end && self.writes.is_empty() && self.sync.is_none()
+    }
+
+    /// The present segment and the offset at which it ends, to be cut there at a clean stop; and the one after it, which is empty.
+    pub fn ends(&self) -> (FileId, u64, Option<FileId>) {
+        (self.segment.file, self.segment.end, self.next.as_ref().map(|next| next.file))
+    }
+}
+
+impl Segment {
+    fn new(identity: frame::Segment, file: FileId, size: u64) -> Segment {
+        let mut tail = Vec::new();
+        identity.encode(&mut tail);
+        Segment { file, end: tail.len() as u64, size, tail }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aof::frame::Verdict;
+    use crate::base::rng::Rng;
+    use crate::shard::{Effects, Reach, Slot};
+    use std::collections::BTreeMap;
+
+    const SIZE: u64 = 64 << 10;
+
+    fn identity() -> frame::Segment {
+        frame::Segment { run: 7, shard: 0, shards: 2 }
+    }
+
+    fn log(sync: Sync) -> Log {
+        Log::new(identity(), Settings { sync, ..Settings::default() }, FileId(0), SIZE, 0)
+    }
+
+    fn effects(n: usize) -> Effects {
+        let mut effects = Effects::default();
+        effects.collect(true);
+        let slot = Slot::of(b"k");
+        effects.leave(n % 2, Reach::Slot(slot), &[b"SET", b"k", &vec![b'x'; n % 9000]]);
+        effects
+    }
+
+    /// What the log's surroundings do, in any order.
+    #[derive(Default)]
+    struct Disk {
+        files: BTreeMap<u32, Vec<u8>>,
+        writes: Vec<(u32, FileId, u64, Blocks)>,
+        syncs: Vec<FileId>,
+        retired: Vec<(u32, u64)>,
+        prepare: usize,
+        /// One in so many writes fails; 0 for none.
+        failures: usize,
+    }
+
+    impl Disk {
+        fn take(&mut self, orders: Vec<Order>) {
+            for order in orders {
+                match order {
+                    Order::Write { id, file, offset, blocks, .. } => self.writes.push((id, file, offset, blocks)),
+                    Order::Sync(file) => self.syncs.push(file),
+                    Order::Retire(file, end) => self.retired.push((file.0, end)),
+                    Order::Prepare => self.prepare += 1,
+                }
+            }
+        }
+
+        /// Completes something.
+        fn step(&mut self, log: &mut Log, rng: &mut Rng, now_ns: u64) {
+            if !self.writes.is_empty() && rng.below(2) == 0 {
+                let (id, file, offset, blocks) = self.writes.swap_remove(rng.below(self.writes.len()));
+                if self.failures > 0 && rng.below(self.failures) == 0 {
+                    return log.on_wrote(id, blocks, Err(5), now_ns);
+                }
+                let bytes = self.files.entry(file.0).or_default();
+                let end = offset as usize + blocks.len();
+                bytes.resize(bytes.len().max(end), 0);
+                bytes[offset as usize..end].copy_from_slice(blocks.bytes());
+                log.on_wrote(id, blocks, Ok(()), now_ns);
+            } else if !self.syncs.is_empty() {
+                let file = self.syncs.swap_remove(rng.below(self.syncs.len()));
+                log.on_synced(file, Ok(()), now_ns);
+            }
+        }
+    }
+
+    /// The payloads of a segment.
+    fn read(mut bytes: &[u8]) -> (Vec<u8>, Vec<u64>) {
+        let (mut payloads, mut starts) = (Vec::new(), Vec::new());
+        let frame::Opening::Segment(_, len) = frame::Segment::decode(bytes) else { panic!("no segment") };
+        bytes = &bytes[len..];
+        loop {
+            match frame::decode(bytes, identity().seed()) {
+                Verdict::Frame { header, payload, frame_len } => {
+                    payloads.extend_from_slice(payload);
+                    starts.push(header.lsn);
+                    bytes = &bytes[frame_len..];
+                }
+                Verdict::Padding(len) => bytes = &bytes[len..],
+                Verdict::End => return (payloads, starts),
+                Verdict::Torn(torn) => panic!("{torn}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_lone_client_fills_one_block_after_the_other() {
+        let mut log = log(Sync::Always);
+        let (mut disk, mut rng) = (Disk::default(), Rng::new(1));
+        for n in 0..50 {
+            let end = log.append(effects(n).iter(), None);
+            let mut orders = Vec::new();
+            log.drive(n as u64, &mut orders);
+            assert!(matches!(&orders[..], [Order::Write { stable: true, .. }, ..]), "{orders:?}");
+            disk.take(orders);
+            assert!(log.safe() < end);
+            while !disk.writes.is_empty() {
+                disk.step(&mut log, &mut rng, 1 << 40);
+            }
+            assert_eq!(log.safe(), end);
+        }
+        let (_, starts) = read(&disk.files[&0]);
+        assert_eq!(starts.len(), 50);
+        assert!(disk.files[&0].len() <= 3 * BLOCK_BYTES, "{}", disk.files[&0].len());
+    }
+
+    #[test]
+    fn what_comes_back_is_what_was_appended_whatever_the_order_of_completions() {
+        for seed in 0..300 {
+            let mut rng = Rng::new(seed);
+            let sync = [Sync::Always, Sync::EverySecond, Sync::Never][rng.below(3)];
+            let (mut log, mut disk) = (log(sync), Disk { failures: 20, ..Disk::default() });
+            let (mut expected, mut now_ns, mut files, mut safe) = (Vec::new(), 0, 1, 0);
+            let mut selected_of = None;
+            for n in 0..200 {
+                now_ns += rng.below(400_000_000) as u64 / [1, 1000][rng.below(2)];
+                if rng.below(3) == 0 {
+                    let n = n * 7 + rng.below(100);
+                    let effects = effects(n);
+                    log.append(effects.iter(), None);
+                    expected.extend(effects.iter().map(|effect| effect.command.to_vec()));
+                    selected_of = Some(n % 2);
+                }
+                if rng.below(20) == 0 {
+                    log.demand(log.end());
+                }
+                let mut orders = Vec::new();
+                log.drive(now_ns, &mut orders);
+                disk.take(orders);
+                if disk.prepare > 0 && rng.below(3) == 0 {
+                    disk.prepare -= 1;
+                    log.on_prepared(FileId(files), SIZE);
+                    files += 1;
+                }
+                if log.has_next() && rng.below(10) == 0 {
+                    let mut orders = Vec::new();
+                    log.switch(now_ns, &mut orders);
+                    disk.take(orders);
+                }
+                disk.step(&mut log, &mut rng, now_ns);
+                assert!(log.safe() >= safe && log.safe() <= log.end());
+                safe = log.safe();
+            }
+            log.demand(log.end());
+            for _ in 0..10_000 {
+                if log.is_settled() {
+                    break;
+                }
+                now_ns += 1_000_000;
+                let mut orders = Vec::new();
+                log.drive(now_ns, &mut orders);
+                disk.take(orders);
+                disk.step(&mut log, &mut rng, now_ns);
+            }
+            assert!(log.is_settled() && log.safe() == log.end(), "seed {seed}: {log:?}");
+            assert!(log.failure().is_none());
+            let text: Vec<u8> = disk.files.values().flat_map(|bytes| read(bytes).0).collect();
+            let mut rest = &text[..];
+            for command in &expected {
+                while rest.starts_with(b"*2\r\n$6\r\nSELECT") {
+                    rest = &rest[b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n".len()..];
+                }
+                let shown = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned();
+                assert!(rest.starts_with(command), "seed {seed}: {:?} for {:?}", shown(rest), shown(command));
+                rest = &rest[command.len()..];
+            }
+            assert!(rest.is_empty() && (selected_of.is_some() || expected.is_empty()), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_transaction_is_safe_when_all_parts_are() {
+        let mut log = log(Sync::Always);
+        let (mut disk, mut rng) = (Disk::default(), Rng::new(1));
+        let txn = Txn { coordinator: 1, number: 9, participants: vec![0, 1, 4] };
+        let before = log.append(effects(1).iter(), None);
+        log.on_part_stable(1, 9);
+        log.append(Effects::default().iter(), Some(&txn));
+        let end = log.append(effects(2).iter(), None);
+        let mut orders = Vec::new();
+        log.drive(0, &mut orders);
+        disk.take(orders);
+        assert!(log.stable_parts().is_empty());
+        while !disk.writes.is_empty() {
+            disk.step(&mut log, &mut rng, 0);
+        }
+        assert_eq!(log.stable_parts(), [txn]);
+        assert!(log.stable_parts().is_empty(), "told once");
+        assert_eq!(log.safe(), before);
+        log.on_part_stable(1, 9);
+        assert_eq!(log.safe(), end);
+    }
+
+    #[test]
+    fn a_failed_sync_is_not_forgotten() {
+        let mut log = log(Sync::EverySecond);
+        let mut orders = Vec::new();
+        log.append(effects(3).iter(), None);
+        log.drive(2_000_000, &mut orders);
+        let Some(Order::Write { id, blocks, stable: false, .. }) = orders.pop() else { panic!("{orders:?}") };
+        log.on_wrote(id, blocks, Ok(()), 0);
+        assert_eq!(log.due_ns(), SYNC_INTERVAL_NS);
+        log.drive(SYNC_INTERVAL_NS, &mut orders);
+        assert!(matches!(orders.pop(), Some(Order::Sync(FileId(0)))));
+        log.on_synced(FileId(0), Err(5), 0);
+        assert_eq!(log.failure(), Some(Failure::Sync(5)));
+        assert_eq!(log.safe(), 0);
+    }
+}
