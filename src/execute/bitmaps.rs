@@ -248,6 +248,10 @@ fn change_fields(cx: &mut Exec<'_>, fields: &Fields, len: usize) -> Result<(), E
         changes += u64::from(grown || change.before != change.after);
         cx.reply.int(if matches!(access, Access::Set(..)) { change.before } else { change.after });
     }
+    if grown {
+        // Also if every integer stays what it was.
+        cx.arguments_effect(&key);
+    }
     if changes > 0 {
         cx.changes += changes;
         cx.wrote(Class::STRING, "setbit", &key);

@@ -1,5 +1,6 @@
 //! `DUMP` and `RESTORE`: values as clients carry them from one server to another.
 
+use super::effects::Words;
 use super::{Class, Exec};
 use crate::execute::arguments::integer;
 use crate::protocol::Error;
@@ -41,10 +42,11 @@ pub fn restore(cx: &mut Exec<'_>) -> Result<(), Error> {
     if let Some(item) = old {
         cx.shard.discard(item);
     }
-    if expire_at_ms.is_some_and(|at| at <= cx.shard.now_ms) {
+    if expire_at_ms.is_some_and(|at| at <= cx.shard.expiry_clock_ms()) {
         if deleted {
             cx.changes += 1;
             cx.removed(&key);
+            cx.deletion_effect(&key);
         }
     } else {
         cx.shard.insert(db, &key, object.into_item(key.bytes, expire_at_ms));
@@ -56,6 +58,13 @@ pub fn restore(cx: &mut Exec<'_>) -> Result<(), Error> {
         }
         cx.changes += 1;
         cx.wrote(Class::GENERIC, "restore", &key);
+        if let Some(at) = expire_at_ms.filter(|_| !options.absolute) {
+            let mut digits = itoa::Buffer::new();
+            let mut args = Words::from_slice(cx.args);
+            args[2] = digits.format(at).as_bytes();
+            args.push(b"ABSTTL");
+            cx.effect(&key, &args);
+        }
     }
     cx.reply.ok();
     Ok(())

@@ -16,7 +16,14 @@ pub fn pfadd(cx: &mut Exec<'_>) -> Result<(), Error> {
     let mut sketch = stored(cx.shard, cx.db, &key)?;
     let mut changed = u64::from(created);
     for element in &cx.args[2..] {
-        changed += u64::from(sketch.add(element)?);
+        match sketch.add(element) {
+            Ok(raised) => changed += u64::from(raised),
+            Err(error) => {
+                // What was added before stays.
+                cx.value_effect(cx.db, &key);
+                return Err(error.into());
+            }
+        }
     }
     if changed > 0 {
         sketch.invalidate_cache();
@@ -67,6 +74,7 @@ pub fn pfmerge(cx: &mut Exec<'_>) -> Result<(), Error> {
     }
     sketch.invalidate_cache();
     cx.wrote(Class::STRING, "pfadd", &key);
+    cx.value_effect(cx.db, &key);
     cx.changes += 1;
     cx.reply.ok();
     Ok(())
@@ -99,6 +107,9 @@ pub fn pfdebug(cx: &mut Exec<'_>) -> Result<(), Error> {
         cx.reply.int(i64::from(converted));
     } else {
         return Err(format!("ERR Unknown PFDEBUG subcommand '{}'", shown(name)).into());
+    }
+    if cx.changes > 0 {
+        cx.arguments_effect(&key);
     }
     Ok(())
 }

@@ -33,6 +33,9 @@ pub fn del(cx: &mut Exec<'_>) -> Result<(), Error> {
         let removed = cx.shard.delete(cx.db, key);
         if removed {
             cx.removed(key);
+            if cx.shard.effects.each_key() {
+                cx.deletion_effect(key);
+            }
         }
         removed
     });

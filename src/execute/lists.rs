@@ -82,6 +82,21 @@ fn pop_event(end: End) -> &'static str {
     if end == End::Front { "lpop" } else { "rpop" }
 }
 
+/// What an argument calls an end.
+fn end_name(end: End) -> &'static [u8] {
+    if end == End::Front { b"LEFT" } else { b"RIGHT" }
+}
+
+/// The command that pushes at an end.
+fn push_command(end: End) -> &'static [u8] {
+    if end == End::Front { b"LPUSH" } else { b"RPUSH" }
+}
+
+/// The command that pops from an end.
+fn pop_command(end: End) -> &'static [u8] {
+    if end == End::Front { b"LPOP" } else { b"RPOP" }
+}
+
 /// Removes elements; all of them with the key. Returns whether that is gone.
 fn remove_range(cx: &mut Exec<'_>, key: &Key<'_>, range: Range<usize>) -> Result<bool, Error> {
     let limits = cx.shard.settings.list_limits();

@@ -5,6 +5,7 @@ mod arguments;
 pub mod bitmaps;
 pub mod digest;
 pub mod dump;
+mod effects;
 #[cfg(test)]
 mod events_tests;
 pub mod geo;
@@ -25,7 +26,7 @@ use crate::base::event_classes::EventClasses as Class;
 use crate::base::number::parse_f64;
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
-use crate::shard::{Item, Key, Kind, Reach, Shard, WrongType};
+use crate::shard::{Item, Key, Kind, Shard, WrongType};
 
 /// What a handler works on.
 pub struct Exec<'a> {
@@ -160,25 +161,13 @@ impl<'a> Exec<'a> {
         self.wrote(Class::GENERIC, "del", key);
     }
 
-    /// Leaves an effect in the place of the command's own arguments; see [`crate::shard::effects`].
-    #[inline]
-    pub fn effect(&mut self, key: &Key<'_>, args: &[&[u8]]) {
-        self.has_own_effects = true;
-        self.shard.effects.leave(self.db, Reach::Slot(key.slot), args);
-    }
-
-    /// The command's own arguments are its effect.
-    fn leave_arguments(&mut self) {
-        let key = self.key(1);
-        self.shard.effects.leave(self.db, Reach::Slot(key.slot), self.args);
-    }
-
     /// Puts what a command with a destination has made, if it is anything, in the place of whatever that has. `name` is what
     /// has happened then. Returns whether this changed anything.
     fn store(&mut self, class: Class, name: &'static str, key: &Key<'_>, made: Option<Item>) -> bool {
         if let Some(item) = made {
             self.shard.insert(self.db, key, item);
             self.wrote(class, name, key);
+            self.value_effect(self.db, key);
             return true;
         }
         // As in Redis, whether the time of the key was over does not matter.
@@ -187,6 +176,7 @@ impl<'a> Exec<'a> {
         if let Some(item) = old {
             self.shard.discard(item);
             self.removed(key);
+            self.deletion_effect(key);
         }
         changed
     }
@@ -202,7 +192,7 @@ impl<'a> Exec<'a> {
             self.reply.error(error);
         }
         if self.changes > 0 && self.shard.effects.is_on() && !self.has_own_effects {
-            self.leave_arguments();
+            self.arguments_effect(&self.key(1));
         }
         result
     }

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 
 use super::item::Item;
 use super::table::Table;
-use super::{Budget, Expired, Shard, Slot};
+use super::{Budget, Expired, Reach, Shard, Slot};
 use crate::base::event_classes::EventClasses;
 
 /// Least time between the starts of two passes.
@@ -61,7 +61,7 @@ impl Shard {
     /// counted and recorded as by lazy expiry.
     pub fn expire_some(&mut self, budget: &mut Budget) -> ExpireProgress {
         let idle_until = self.pass.started_ms.saturating_add(PASS_INTERVAL_MS);
-        if !self.active_expiry || self.expiry_paused {
+        if !self.active_expiry || self.expiry_paused || self.loading {
             return ExpireProgress::IdleUntil(self.now_ms.saturating_add(PASS_INTERVAL_MS));
         }
         if !self.pass.running {
@@ -120,7 +120,8 @@ impl Shard {
     fn walk_on(&mut self, slot: usize, mut walk: Walk, budget: &mut Budget) -> Option<Walk> {
         let (index, now_ms) = (self.pass.db, self.now_ms);
         let (expired, record, garbage) = (&mut self.expired, self.record_expired, &mut self.garbage);
-        let (modified, events) = (&mut self.modified, &mut self.events);
+        let (modified, events, effects) = (&mut self.modified, &mut self.events, &mut self.effects);
+        let reach = Slot::new(slot as u16).map_or(Reach::Everywhere, Reach::Slot);
         let mut removed = 0;
         let hashes = &mut self.pass.hashes;
         let found_before = hashes.len();
@@ -131,6 +132,7 @@ impl Shard {
             budget,
             &mut |item| {
                 removed += 1;
+                effects.leave(index, reach, &[b"DEL", item.key()]);
                 events.note(EventClasses::EXPIRED, "expired", index, item.key());
                 modified.note(index, item.key());
                 if record {

@@ -4,7 +4,7 @@
 //! There is no index of such hashes over all keys: the hint of a slot ([`super::db`]) takes their fields in, and the walk
 //! through the slot ([`super::expiry`]) finds the hashes.
 
-use super::{Budget, Key, Shard};
+use super::{Budget, Key, Reach, Shard};
 use crate::base::event_classes::EventClasses;
 
 impl Shard {
@@ -18,17 +18,28 @@ impl Shard {
     pub fn expire_named_fields(&mut self, db: usize, key: &Key<'_>, fields: &[&[u8]]) {
         let hash = self.dbs.of_mut(db, key).hash_mut(key);
         let Some(hash) = hash.filter(|_| !self.expiry_paused) else { return };
-        let removed = fields.iter().filter(|field| hash.remove(field)).count();
+        let (effects, reach) = (&mut self.effects, Reach::Slot(key.slot));
+        let removed = fields.iter().filter(|field| {
+            let removed = hash.remove(field);
+            if removed {
+                effects.leave(db, reach, &[b"HDEL", key.bytes, field]);
+            }
+            removed
+        });
+        let removed = removed.count();
         self.after_field_expiry(db, key, removed);
     }
 
     /// Removes fields whose time is over until none is left or the budget is spent, and the hash with its last field.
     /// Returns whether none is left. Nothing happens while expiry is paused.
     pub fn expire_fields(&mut self, db: usize, key: &Key<'_>, budget: &mut Budget) -> bool {
-        let now_ms = self.now_ms;
+        let now_ms = self.expiry_clock_ms();
         let hash = self.dbs.of_mut(db, key).hash_mut(key);
         let Some(hash) = hash.filter(|_| !self.expiry_paused) else { return true };
-        let removed = hash.expire(now_ms, budget);
+        let (effects, reach) = (&mut self.effects, Reach::Slot(key.slot));
+        let removed = hash.expire(now_ms, budget, &mut |field| {
+            field.with_bytes(|field| effects.leave(db, reach, &[b"HDEL", key.bytes, field]));
+        });
         let more = hash.has_expired(now_ms);
         let gone = self.after_field_expiry(db, key, removed);
         if !gone && !more {

@@ -169,6 +169,8 @@ pub struct Shard {
     pub active_expiry: bool,
     /// Whether keys stay although their time is over (`CLIENT PAUSE`). Commands miss them all the same.
     pub expiry_paused: bool,
+    /// Whether logs or files are loaded. Nothing expires meanwhile: what has expired is written there.
+    pub loading: bool,
     /// Whether removed keys are kept for [`Shard::take_expired`].
     pub record_expired: bool,
     /// Settings.
@@ -199,6 +201,7 @@ impl Shard {
             lfu: None,
             active_expiry: true,
             expiry_paused: false,
+            loading: false,
             record_expired: false,
             settings: Settings::default(),
             garbage: Garbage::default(),
@@ -215,6 +218,12 @@ impl Shard {
     #[inline]
     pub fn is_observed(&self) -> bool {
         !(self.modified.is_empty() & self.events.are_off())
+    }
+
+    /// The time by which keys and fields expire: now, or the beginning of time while nothing does.
+    #[inline]
+    pub fn expiry_clock_ms(&self) -> i64 {
+        if self.loading { i64::MIN } else { self.now_ms }
     }
 
     /// The hash function.
@@ -316,14 +325,14 @@ impl Shard {
     /// The item of a key unless its time is over; nothing is counted or changed.
     #[inline]
     pub fn peek(&self, db: usize, key: &Key<'_>) -> Option<&Item> {
-        self.dbs.of(db, key).get(key).filter(|item| !item.is_expired(self.now_ms))
+        self.dbs.of(db, key).get(key).filter(|item| !item.is_expired(self.expiry_clock_ms()))
     }
 
     /// Where a key is after it was expired if its time is over.
     #[inline]
     fn position(&mut self, db: usize, key: &Key<'_>) -> Option<u32> {
         let place = self.dbs.of(db, key).position(key)?;
-        if self.dbs.of(db, key).at(key, place).is_expired(self.now_ms) {
+        if self.dbs.of(db, key).at(key, place).is_expired(self.expiry_clock_ms()) {
             if !self.expiry_paused {
                 self.expire(db, key);
             }
@@ -347,6 +356,7 @@ impl Shard {
     #[cold]
     fn expire(&mut self, db: usize, key: &Key<'_>) {
         let Some(item) = self.dbs.of_mut(db, key).remove(key) else { return };
+        self.leave_deletion(db, key);
         self.events.note(EventClasses::EXPIRED, "expired", db, key.bytes);
         self.modified.note(db, key.bytes);
         self.stats.expired_keys += 1;
@@ -357,10 +367,16 @@ impl Shard {
         }
     }
 
+    /// The effect of a key's removal.
+    #[inline]
+    fn leave_deletion(&mut self, db: usize, key: &Key<'_>) {
+        self.effects.leave(db, Reach::Slot(key.slot), &[b"DEL", key.bytes]);
+    }
+
     /// Sets a key to a string. Returns whether it had a value before.
     #[inline]
     pub fn set_string(&mut self, db: usize, key: &Key<'_>, value: Str<'_>, policy: ExpiryPolicy) -> bool {
-        let (now_ms, lru) = (self.now_ms, self.access_by_set(db, key));
+        let (now_ms, lru) = (self.expiry_clock_ms(), self.access_by_set(db, key));
         loop {
             match self.dbs.of_mut(db, key).upsert_string(key, value, policy, now_ms, lru) {
                 Upsert::Inserted => {
@@ -402,7 +418,10 @@ impl Shard {
             return false;
         };
         // One whose time is over is still there if expiry is paused.
-        let lived = !old.is_expired(self.now_ms);
+        let lived = !old.is_expired(self.expiry_clock_ms());
+        if !lived {
+            self.leave_deletion(db, key);
+        }
         self.discard(old);
         lived
     }
@@ -534,7 +553,7 @@ impl Shard {
         loop {
             let mut rng = self.rng.clone();
             let drawn = self.dbs.random(db, &mut rng)?;
-            if !drawn.is_expired(self.now_ms) || vain_draws == VAIN_DRAWS_MAX {
+            if !drawn.is_expired(self.expiry_clock_ms()) || vain_draws == VAIN_DRAWS_MAX {
                 // The same draw again, because the loop cannot hand out what it has borrowed.
                 return self.dbs.random(db, &mut self.rng);
             }

@@ -1,10 +1,14 @@
 //! When fields expire. All times become Unix milliseconds first.
 
+use smallvec::SmallVec;
+
 use crate::base::number::parse_i64;
 use crate::execute::arguments::integer;
+use crate::execute::effects::Words;
 use crate::execute::keys::{Condition, Since, Unit};
 use crate::execute::{Class, Exec};
 use crate::protocol::Error;
+use crate::shard::Key;
 use crate::shard::values::Typed;
 use crate::shard::values::hash::Hash;
 
@@ -42,6 +46,7 @@ pub fn hpexpireat(cx: &mut Exec<'_>) -> Result<(), Error> {
 fn set_expiry(cx: &mut Exec<'_>, name: &'static str, unit: Unit, since: Since) -> Result<(), Error> {
     let (key, now_ms) = (cx.key(1), cx.shard.now_ms);
     let request = Request::parse(cx.args, name, unit, if since == Since::Now { now_ms } else { 0 });
+    let expiry_clock_ms = cx.shard.expiry_clock_ms();
     let hash = cx.shard.write::<Hash>(cx.db, &key)?;
     let Request { at, condition, fields } = request?;
     cx.reply.array(fields.len());
@@ -50,35 +55,49 @@ fn set_expiry(cx: &mut Exec<'_>, name: &'static str, unit: Unit, since: Since) -
         return Ok(());
     };
     hash.allow_expiry();
-    let (mut set, mut removed) = (0, 0);
+    let (mut set, mut removed) = (SmallVec::<[&[u8]; 8]>::new(), SmallVec::<[&[u8]; 8]>::new());
     for field in fields {
         cx.reply.int(match hash.get(field) {
             None => NO_FIELD,
             Some(entry) if !condition.allows(entry.expire_at_ms, at) => REFUSED,
-            Some(_) if at <= now_ms => {
+            Some(_) if at <= expiry_clock_ms => {
                 hash.remove(field);
-                removed += 1;
+                removed.push(*field);
                 REMOVED
             }
             Some(_) => {
                 hash.set_expiry(field, Some(at));
-                set += 1;
+                set.push(*field);
                 DONE
             }
         });
     }
     let none_left = hash.is_empty();
-    if set > 0 {
+    if !set.is_empty() {
         cx.shard.watch_fields(cx.db, &key);
     }
-    if removed > 0 {
+    if !removed.is_empty() {
         cx.took(Class::HASH, "hdel", &key, none_left);
-    } else if set > 0 {
+    } else if !set.is_empty() {
         cx.wrote(Class::HASH, "hexpire", &key);
     }
-    cx.shard.stats.expired_subkeys += removed;
-    cx.changes += set + removed;
+    cx.shard.stats.expired_subkeys += removed.len() as u64;
+    cx.changes += (set.len() + removed.len()) as u64;
+    if !removed.is_empty() {
+        leave(cx, &key, &[b"HDEL", key.bytes], &removed);
+    }
+    if !set.is_empty() {
+        let (mut time, mut count) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let (time, count) = (time.format(at).as_bytes(), count.format(set.len()).as_bytes());
+        leave(cx, &key, &[b"HPEXPIREAT", key.bytes, time, b"FIELDS", count], &set);
+    }
     Ok(())
+}
+
+/// Leaves an effect on some fields.
+fn leave(cx: &mut Exec<'_>, key: &Key<'_>, command: &[&[u8]], fields: &[&[u8]]) {
+    let args: Words<'_> = command.iter().chain(fields).copied().collect();
+    cx.effect(key, &args);
 }
 
 struct Request<'a> {
@@ -148,11 +167,12 @@ pub fn hpexpiretime(cx: &mut Exec<'_>) -> Result<(), Error> {
 fn show_expiry(cx: &mut Exec<'_>, unit: Unit, since: Since) -> Result<(), Error> {
     let (key, now_ms) = (cx.key(1), cx.shard.now_ms);
     let base = if since == Since::Now { now_ms } else { 0 };
+    let expiry_clock_ms = cx.shard.expiry_clock_ms();
     let hash = cx.shard.read::<Hash>(cx.db, &key)?;
     let fields = fields_of_key(cx.args)?;
     cx.reply.array(fields.len());
     for field in fields {
-        let entry = hash.and_then(|hash| hash.get(field)).filter(|entry| !entry.is_expired(now_ms));
+        let entry = hash.and_then(|hash| hash.get(field)).filter(|entry| !entry.is_expired(expiry_clock_ms));
         cx.reply.int(match entry.map(|entry| entry.expire_at_ms) {
             None => NO_FIELD,
             Some(None) => NO_EXPIRY,
@@ -165,26 +185,29 @@ fn show_expiry(cx: &mut Exec<'_>, unit: Unit, since: Since) -> Result<(), Error>
 
 /// `HPERSIST key FIELDS numfields field [field ...]`
 pub fn hpersist(cx: &mut Exec<'_>) -> Result<(), Error> {
-    let (key, now_ms) = (cx.key(1), cx.shard.now_ms);
+    let (key, expiry_clock_ms) = (cx.key(1), cx.shard.expiry_clock_ms());
     let mut hash = cx.shard.write::<Hash>(cx.db, &key)?;
     let fields = fields_of_key(cx.args)?;
     cx.reply.array(fields.len());
-    let mut changed = false;
+    let mut persisted = SmallVec::<[&[u8]; 8]>::new();
     for field in fields {
         let entry = hash.as_ref().and_then(|hash| hash.get(field));
-        let expiry = entry.filter(|entry| !entry.is_expired(now_ms)).map(|entry| entry.expire_at_ms);
+        let expiry = entry.filter(|entry| !entry.is_expired(expiry_clock_ms)).map(|entry| entry.expire_at_ms);
         cx.reply.int(match (&mut hash, expiry) {
             (Some(hash), Some(Some(_))) => {
                 hash.set_expiry(field, None);
-                changed = true;
+                persisted.push(*field);
                 DONE
             }
             (Some(_), Some(None)) => NO_EXPIRY,
             _ => NO_FIELD,
         });
     }
-    if changed {
+    if !persisted.is_empty() {
         cx.changes += 1;
+        let mut count = itoa::Buffer::new();
+        let count = count.format(persisted.len()).as_bytes();
+        leave(cx, &key, &[b"HPERSIST", key.bytes, b"FIELDS", count], &persisted);
         cx.wrote(Class::HASH, "hpersist", &key);
     }
     Ok(())

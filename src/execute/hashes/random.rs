@@ -18,7 +18,7 @@ const FEW: usize = 3;
 /// `HRANDFIELD key [count [WITHVALUES]]`. All fields whose time is over are removed first.
 pub fn hrandfield(cx: &mut Exec<'_>) -> Result<(), Error> {
     let request = Request::parse(&cx.args[2..])?;
-    let (key, now_ms) = (cx.key(1), cx.shard.now_ms);
+    let (key, now_ms) = (cx.key(1), cx.shard.expiry_clock_ms());
     if cx.shard.read::<Hash>(cx.db, &key)?.is_some_and(|hash| hash.has_expired(now_ms)) {
         cx.shard.expire_fields(cx.db, &key, &mut Budget::items(usize::MAX));
     }

@@ -33,7 +33,7 @@ pub fn hstrlen(cx: &mut Exec<'_>) -> Result<(), Error> {
 /// Answers with the value of the field.
 #[inline]
 fn answer(cx: &mut Exec<'_>, write: impl FnOnce(&mut Reply<'_>, Option<Str<'_>>)) -> Result<(), Error> {
-    let (key, field, now_ms) = (cx.key(1), cx.args[2], cx.shard.now_ms);
+    let (key, field, now_ms) = (cx.key(1), cx.args[2], cx.shard.expiry_clock_ms());
     let entry = cx.shard.read::<Hash>(cx.db, &key)?.and_then(|hash| hash.get(field));
     match entry {
         Some(entry) if entry.is_expired(now_ms) => {
@@ -47,7 +47,7 @@ fn answer(cx: &mut Exec<'_>, write: impl FnOnce(&mut Reply<'_>, Option<Str<'_>>)
 
 /// `HMGET key field [field ...]`
 pub fn hmget(cx: &mut Exec<'_>) -> Result<(), Error> {
-    let (key, fields, now_ms) = (cx.key(1), &cx.args[2..], cx.shard.now_ms);
+    let (key, fields, now_ms) = (cx.key(1), &cx.args[2..], cx.shard.expiry_clock_ms());
     let hash = cx.shard.read::<Hash>(cx.db, &key)?;
     let mut expired: SmallVec<[&[u8]; 4]> = SmallVec::new();
     cx.reply.array(fields.len());
@@ -96,7 +96,7 @@ fn all<'a>(
     head: impl FnOnce(&mut Reply<'a>, usize),
     write: impl Fn(&mut Reply<'a>, Entry<'_>),
 ) -> Result<(), Error> {
-    let (key, now_ms) = (cx.key(1), cx.shard.now_ms);
+    let (key, now_ms) = (cx.key(1), cx.shard.expiry_clock_ms());
     let hash = cx.shard.read::<Hash>(cx.db, &key)?;
     head(&mut cx.reply, hash.map_or(0, |hash| hash.live_len(now_ms)));
     if let Some(hash) = hash {
@@ -112,7 +112,7 @@ fn all<'a>(
 /// `HSCAN key cursor [MATCH pattern] [COUNT count] [NOVALUES]`
 pub fn hscan(cx: &mut Exec<'_>) -> Result<(), Error> {
     let cursor = scan_options::parse_cursor(cx.args[2])?;
-    let (key, now_ms) = (cx.key(1), cx.shard.now_ms);
+    let (key, now_ms) = (cx.key(1), cx.shard.expiry_clock_ms());
     let Some(hash) = cx.shard.read::<Hash>(cx.db, &key)? else {
         scan_options::empty(&mut cx.reply);
         return Ok(());

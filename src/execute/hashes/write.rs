@@ -105,8 +105,20 @@ pub fn hincrbyfloat(cx: &mut Exec<'_>) -> Result<(), Error> {
     })??;
     let sum = before.checked_add(by).ok_or(TO_INFINITE)?.to_string();
     update(cx, &key, field, Str::classify(sum.as_bytes()), "hincrbyfloat")?;
+    leave_field(cx, &key, field, sum.as_bytes());
     cx.reply.bulk(sum);
     Ok(())
+}
+
+/// The effect of a command that has set a field, which keeps its expiry.
+fn leave_field(cx: &mut Exec<'_>, key: &Key<'_>, field: &[u8], value: &[u8]) {
+    cx.effect(key, &[b"HSET", key.bytes, field, value]);
+    let hash = cx.shard.peek_as::<Hash>(cx.db, key).ok().flatten();
+    if let Some(at) = hash.and_then(|hash| hash.get(field)?.expire_at_ms) {
+        let mut digits = itoa::Buffer::new();
+        let at = digits.format(at).as_bytes();
+        cx.effect(key, &[b"HPEXPIREAT", key.bytes, at, b"FIELDS", b"1", field]);
+    }
 }
 
 /// What `look` makes of the value of a field that is about to be changed; one whose time is over is removed.
@@ -116,7 +128,7 @@ fn current<R>(
     field: &[u8],
     look: impl FnOnce(Option<Str<'_>>) -> R,
 ) -> Result<R, Error> {
-    let now_ms = cx.shard.now_ms;
+    let now_ms = cx.shard.expiry_clock_ms();
     match cx.shard.write::<Hash>(cx.db, key)?.and_then(|hash| hash.get(field)) {
         Some(entry) if entry.is_expired(now_ms) => {
             cx.shard.expire_field(cx.db, key, field);

@@ -52,12 +52,14 @@ fn set_expiry(cx: &mut Exec<'_>, name: &'static str, unit: Unit, since: Since) -
         cx.reply.int(0);
         return Ok(());
     }
-    if at <= cx.shard.now_ms {
+    if at <= cx.shard.expiry_clock_ms() {
         cx.shard.delete(cx.db, &key);
         cx.removed(&key);
+        cx.deletion_effect(&key);
     } else {
         cx.shard.dbs.of_mut(cx.db, &key).set_expiry(&key, Some(at));
         cx.wrote(Class::GENERIC, "expire", &key);
+        cx.effect(&key, &[b"PEXPIREAT", key.bytes, itoa::Buffer::new().format(at).as_bytes()]);
     }
     cx.changes += 1;
     cx.reply.int(1);

@@ -8,6 +8,7 @@ use crate::protocol::Error;
 pub fn flushdb(cx: &mut Exec<'_>) -> Result<(), Error> {
     check_mode(cx)?;
     cx.changes += cx.shard.flush(cx.db) as u64;
+    cx.everywhere_effect();
     cx.reply.ok();
     Ok(())
 }
@@ -16,6 +17,7 @@ pub fn flushdb(cx: &mut Exec<'_>) -> Result<(), Error> {
 pub fn flushall(cx: &mut Exec<'_>) -> Result<(), Error> {
     check_mode(cx)?;
     cx.changes += cx.shard.flush_all() as u64;
+    cx.everywhere_effect();
     cx.reply.ok();
     Ok(())
 }
@@ -34,8 +36,10 @@ pub fn swapdb(cx: &mut Exec<'_>) -> Result<(), Error> {
     let first = int32(cx.args[1]).map_err(|_| Error::text("ERR invalid first DB index"))?;
     let second = int32(cx.args[2]).map_err(|_| Error::text("ERR invalid second DB index"))?;
     let (first, second) = (existing_db(cx.shard, first)?, existing_db(cx.shard, second)?);
+    cx.has_own_effects = true;
     if first != second {
         cx.shard.swap_dbs(first, second);
+        cx.everywhere_effect();
     }
     cx.changes += u64::from(cx.shard.slots.start == 0);
     cx.reply.ok();

@@ -42,6 +42,8 @@ fn rename_to(cx: &mut Exec<'_>, from: &Key<'_>, to: &Key<'_>) {
         cx.changes += 1;
         cx.event(Class::GENERIC, "rename_from", from);
         cx.event(Class::GENERIC, "rename_to", to);
+        cx.deletion_effect(from);
+        cx.value_effect(cx.db, to);
     }
 }
 
@@ -96,6 +98,7 @@ fn copy_to(cx: &mut Exec<'_>, from: &Key<'_>, target: usize, to: &Key<'_>, repla
         cx.shard.delete(target, to);
         cx.shard.insert(target, to, copy);
         cx.shard.events.note(Class::GENERIC, "copy_to", target, to.bytes);
+        cx.value_effect(target, to);
         true
     })
 }

@@ -11,7 +11,7 @@ const CURSOR_BITS: u32 = 62;
 
 /// `KEYS pattern`
 pub fn keys(cx: &mut Exec<'_>) -> Result<(), Error> {
-    let (pattern, now_ms) = (Pattern::new(cx.args[1]), cx.shard.now_ms);
+    let (pattern, now_ms) = (Pattern::new(cx.args[1]), cx.shard.expiry_clock_ms());
     let start = cx.reply.position();
     let reply = &mut cx.reply;
     let mut count = 0;
@@ -40,7 +40,7 @@ pub fn randomkey(cx: &mut Exec<'_>) -> Result<(), Error> {
 pub fn scan(cx: &mut Exec<'_>) -> Result<(), Error> {
     let cursor = scan_cursor(cx.args[1])?;
     let options = ScanOptions::parse(&cx.args[2..], Scanned::Keys)?;
-    let (now_ms, start) = (cx.shard.now_ms, cx.reply.position());
+    let (now_ms, start) = (cx.shard.expiry_clock_ms(), cx.reply.position());
     let reply = &mut cx.reply;
     let mut count = 0;
     let mut overdue = Vec::new();

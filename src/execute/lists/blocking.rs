@@ -2,6 +2,7 @@
 
 use super::end;
 use super::moves::{MultiPop, move_one};
+use super::pop_command;
 use super::push_pop::pop_one;
 use crate::execute::{Exec, Null, Wait, block_timeout};
 use crate::protocol::Error;
@@ -32,6 +33,7 @@ fn pop_or_wait(cx: &mut Exec<'_>, end: End) -> Result<(), Error> {
             cx.reply.array(2);
             cx.reply.bulk(key.bytes);
             pop_one(cx, index, end)?;
+            cx.effect(&key, &[pop_command(end), key.bytes]);
             return Ok(());
         }
     }

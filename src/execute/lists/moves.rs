@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{count, end, pop_event, pop_many, push_event};
+use super::{count, end, end_name, pop_command, pop_event, pop_many, push_command, push_event};
 use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 use crate::types::List;
@@ -41,6 +41,7 @@ pub(super) fn move_one(cx: &mut Exec<'_>, from: End, to: End) -> Result<bool, Er
         list.rotate(from, to, limits, |element| cx.reply.bulk(element));
         cx.wrote(Class::LIST, push_event(to), &source);
         cx.event(Class::LIST, pop_event(from), &source);
+        cx.effect(&source, &[b"LMOVE", source.bytes, source.bytes, end_name(from), end_name(to)]);
         return Ok(true);
     }
     let copy = |element: crate::shard::Str<'_>| element.with_bytes(SmallVec::<[u8; 128]>::from_slice);
@@ -50,6 +51,8 @@ pub(super) fn move_one(cx: &mut Exec<'_>, from: End, to: End) -> Result<bool, Er
     cx.shard.write_or_insert(db, &destination, List::default)?.push(to, &[&element], limits);
     cx.wrote(Class::LIST, push_event(to), &destination);
     cx.took(Class::LIST, pop_event(from), &source, none_left);
+    cx.effect(&source, &[pop_command(from), source.bytes]);
+    cx.effect(&destination, &[push_command(to), destination.bytes, &element]);
     Ok(true)
 }
 
@@ -94,7 +97,13 @@ impl MultiPop {
             if cx.shard.write::<List>(cx.db, &key)?.is_some() {
                 cx.reply.array(2);
                 cx.reply.bulk(key.bytes);
+                let before = cx.changes;
                 pop_many(cx, &key, self.end, self.most)?;
+                let popped = cx.changes - before;
+                cx.effect(
+                    &key,
+                    &[pop_command(self.end), key.bytes, itoa::Buffer::new().format(popped).as_bytes()],
+                );
                 return Ok(true);
             }
         }

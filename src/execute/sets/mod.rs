@@ -109,6 +109,10 @@ pub fn smove(cx: &mut Exec<'_>) -> Result<(), Error> {
     if added {
         cx.wrote(Class::SET, "sadd", &destination);
     }
+    cx.effect(&source, &[b"SREM", source.bytes, cx.args[3]]);
+    if added {
+        cx.effect(&destination, &[b"SADD", destination.bytes, cx.args[3]]);
+    }
     cx.changes += 1 + u64::from(added);
     cx.reply.int(1);
     Ok(())

@@ -1,10 +1,13 @@
 //! Members by chance: `SPOP` and `SRANDMEMBER`.
 
+use smallvec::SmallVec;
+
 use super::{bulk, rules};
 use crate::execute::arguments::{self, integer};
 use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 use crate::shard::values::Set;
+use crate::shard::{Key, Str};
 
 const NO_ABSOLUTE_VALUE: Error =
     Error::text("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
@@ -27,10 +30,15 @@ fn spop_one(cx: &mut Exec<'_>) -> Result<(), Error> {
         reply.null();
         return Ok(());
     };
-    set.pop(&mut rng, |member| bulk(reply, member));
+    let keep = |member: Str<'_>| {
+        bulk(reply, member);
+        member.with_bytes(SmallVec::<[u8; 64]>::from_slice)
+    };
+    let popped = set.pop(&mut rng, keep).expect("a set that is stored has members");
     let none_left = set.is_empty();
     cx.shard.rng = rng;
     cx.took(Class::SET, "spop", &key, none_left);
+    cx.effect(&key, &[b"SREM", key.bytes, &popped]);
     cx.changes += 1;
     Ok(())
 }
@@ -38,6 +46,7 @@ fn spop_one(cx: &mut Exec<'_>) -> Result<(), Error> {
 fn spop_many(cx: &mut Exec<'_>, count: usize) -> Result<(), Error> {
     let (key, rules) = (cx.key(1), rules(cx.shard));
     let mut rng = cx.shard.rng.clone();
+    let mut removed = Removed::new(cx.wants_effects());
     let reply = &mut cx.reply;
     let set = cx.shard.write::<Set>(cx.db, &key)?;
     let len = set.as_deref().map_or(0, Set::len);
@@ -48,17 +57,58 @@ fn spop_many(cx: &mut Exec<'_>, count: usize) -> Result<(), Error> {
             set.iter().for_each(|member| bulk(reply, member));
             cx.shard.delete(cx.db, &key);
             cx.wrote(Class::SET, "spop", &key);
+            if len > 0 {
+                cx.deletion_effect(&key);
+            }
             cx.event(Class::GENERIC, "del", &key);
         }
         Some(set) if count > 0 => {
-            set.pop_many(count, &mut rng, &rules, |member| bulk(reply, member));
+            set.pop_many(count, &mut rng, &rules, |member| {
+                bulk(reply, member);
+                removed.add(member);
+            });
             cx.wrote(Class::SET, "spop", &key);
+            removed.leave(cx, &key);
         }
         _ => {}
     }
     cx.shard.rng = rng;
     cx.changes += popped as u64;
     Ok(())
+}
+
+/// Members that were popped, for the effect of that.
+struct Removed {
+    wanted: bool,
+    /// Where each member ends in `bytes`.
+    ends: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Removed {
+    /// Members that one effect names at most.
+    const AT_ONCE: usize = 1024;
+
+    fn new(wanted: bool) -> Removed {
+        Removed { wanted, ends: Vec::new(), bytes: Vec::new() }
+    }
+
+    fn add(&mut self, member: Str<'_>) {
+        if self.wanted {
+            member.with_bytes(|member| self.bytes.extend_from_slice(member));
+            self.ends.push(self.bytes.len());
+        }
+    }
+
+    fn leave(&self, cx: &mut Exec<'_>, key: &Key<'_>) {
+        let mut start = 0;
+        for ends in self.ends.chunks(Self::AT_ONCE) {
+            let mut args = Vec::with_capacity(2 + ends.len());
+            args.extend([&b"SREM"[..], key.bytes]);
+            args.extend(ends.iter().map(|&end| &self.bytes[std::mem::replace(&mut start, end)..end]));
+            cx.effect(key, &args);
+        }
+    }
 }
 
 /// `SRANDMEMBER key [count]`, of which a negative count allows members to come several times.

@@ -63,7 +63,7 @@ impl Lookup<'_> {
             (Pattern::Element, _) => return read(Some(Str::Bytes(element))),
             _ => return read(None),
         };
-        let (db, now_ms) = (self.db, self.shard.now_ms);
+        let (db, now_ms) = (self.db, self.shard.expiry_clock_ms());
         let key = self.shard.key(&name);
         let item = self.shard.lookup_read(db, &key);
         let Some(field) = field else {

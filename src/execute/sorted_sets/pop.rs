@@ -69,6 +69,14 @@ fn pop(
         if count > 0 {
             let event = if end == End::Min { "zpopmin" } else { "zpopmax" };
             cx.took(Class::ZSET, event, &key, count == len);
+            let command: &[u8] = if end == End::Min { b"ZPOPMIN" } else { b"ZPOPMAX" };
+            match form {
+                Form::Flat | Form::Nested => {}
+                Form::KeyFlat => cx.effect(&key, &[command, key.bytes]),
+                Form::KeyNested => {
+                    cx.effect(&key, &[command, key.bytes, itoa::Buffer::new().format(count).as_bytes()]);
+                }
+            }
         }
         return Ok(true);
     }

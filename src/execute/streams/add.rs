@@ -2,11 +2,12 @@
 
 use super::{INVALID_ID, is, reply_id, strict_id, strict_ids};
 use crate::execute::arguments::integer;
+use crate::execute::effects::Words;
 use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 use crate::shard::Settings;
 use crate::shard::values::Stream;
-use crate::types::stream::{Id, IdArg, Keep, NewId, NodeLimits, Trim};
+use crate::types::stream::{Counters, Id, IdArg, Keep, NewId, NodeLimits, Trim};
 
 /// `XADD key [NOMKSTREAM] [MAXLEN | MINID [= | ~] threshold [LIMIT count]] * | id field value [field value ...]`.
 pub fn xadd(cx: &mut Exec<'_>) -> Result<(), Error> {
@@ -46,6 +47,16 @@ pub fn xadd(cx: &mut Exec<'_>) -> Result<(), Error> {
         return Err(Error::text("ERR Elements are too large to be stored"));
     }
     let trimmed = trim.is_some_and(|trim| log.trim(trim) > 0);
+    let counters = *log.counters();
+    if cx.wants_effects() {
+        let trimming = trim.map(|trim| Trimming::of(trim, &counters));
+        let id = id.text();
+        let mut args = Words::from_slice(&[b"XADD", key.bytes]);
+        args.extend(trimming.iter().flat_map(Trimming::words));
+        args.push(&id);
+        args.extend_from_slice(pairs);
+        cx.effect(&key, &args);
+    }
     cx.wrote(Class::STREAM, "xadd", &key);
     if trimmed {
         cx.event(Class::STREAM, "xtrim", &key);
@@ -61,11 +72,14 @@ pub fn xtrim(cx: &mut Exec<'_>) -> Result<(), Error> {
     let trim = options.trim(&cx.shard.settings);
     let key = cx.key(1);
     let stream = cx.shard.write::<Stream>(cx.db, &key)?;
-    let removed = match (stream, trim) {
-        (Some(stream), Some(trim)) => stream.log_mut().trim(trim),
-        _ => 0,
+    let (Some(stream), Some(trim)) = (stream, trim) else {
+        cx.reply.int(0);
+        return Ok(());
     };
+    let removed = stream.log_mut().trim(trim);
     if removed > 0 {
+        let trimming = Trimming::of(trim, stream.counters());
+        cx.effect(&key, &[&[&b"XTRIM"[..], key.bytes], &trimming.words()[..]].concat());
         cx.wrote(Class::STREAM, "xtrim", &key);
     }
     cx.changes += removed;
@@ -138,6 +152,31 @@ pub fn xsetid(cx: &mut Exec<'_>) -> Result<(), Error> {
     cx.changes += 1;
     cx.reply.ok();
     Ok(())
+}
+
+/// A trim that needs no limit and leaves exactly what another has left.
+struct Trimming {
+    keyword: &'static [u8],
+    threshold: Vec<u8>,
+}
+
+impl Trimming {
+    /// For a trim that has left a stream with these counters.
+    fn of(trim: Trim, after: &Counters) -> Trimming {
+        let keep = match trim.keep {
+            keep if !trim.approximate => keep,
+            Keep::From(_) if after.len > 0 => Keep::From(after.first_id),
+            _ => Keep::Last(after.len),
+        };
+        match keep {
+            Keep::Last(len) => Trimming { keyword: b"MAXLEN", threshold: len.to_string().into_bytes() },
+            Keep::From(id) => Trimming { keyword: b"MINID", threshold: id.text().to_vec() },
+        }
+    }
+
+    fn words(&self) -> [&[u8]; 3] {
+        [self.keyword, b"=", &self.threshold]
+    }
 }
 
 fn limits(settings: &Settings) -> NodeLimits {

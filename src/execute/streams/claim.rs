@@ -1,5 +1,6 @@
 //! Entries that a group's members have not acknowledged: looking at them, and giving them to another member.
 
+use super::effects::GroupEffects;
 use super::{
     at_most, interval, interval_start, is, no_group_of_key, reply_array, reply_entry, reply_id, shown,
     strict_id,
@@ -9,7 +10,6 @@ use crate::execute::arguments::integer;
 use crate::execute::{Class, Exec};
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
-use crate::shard::Key;
 use crate::shard::values::Stream;
 use crate::types::stream::{Entry, Group, Id, Log, Pending};
 
@@ -122,7 +122,8 @@ struct Claim<'a> {
 
 /// What has become of an entry that was claimed.
 enum Outcome<'a> {
-    Claimed(Entry<'a>),
+    /// With how many times it counts as given out.
+    Claimed(Entry<'a>, u64),
     /// It was pending, but is no longer in the stream, and so no longer pending either.
     Gone,
     /// It stays with whoever has it.
@@ -154,11 +155,18 @@ impl Claim<'_> {
         if let Some(consumer) = group.consumer_mut(self.consumer) {
             consumer.active_ms = Some(self.now_ms);
         }
-        Outcome::Claimed(entry)
+        Outcome::Claimed(entry, deliveries)
     }
 
     fn is_too_fresh(&self, pending: &Pending) -> bool {
         self.min_idle_ms > 0 && self.now_ms.saturating_sub(pending.delivered_ms) < self.min_idle_ms
+    }
+
+    /// Leaves the effects of what was claimed.
+    fn leave(&self, cx: &mut Exec<'_>, effects: GroupEffects<'_>, last_id: Id, claimed: &[(Id, u64)]) {
+        if cx.wants_effects() {
+            effects.got(cx, self.consumer, self.delivered_ms, last_id, claimed);
+        }
     }
 
     fn reply(&self, reply: &mut Reply<'_>, entry: Entry<'_>) {
@@ -205,8 +213,8 @@ pub fn xclaim(cx: &mut Exec<'_>) -> Result<(), Error> {
         }
         rest.next();
     }
-    // A time in the future may come from a client whose clock is ahead: it is as good as now.
-    if !(0..=now_ms).contains(&claim.delivered_ms) {
+    // A time in the future may come from a client whose clock is ahead: it is as good as now. In a log it comes from here.
+    if !(0..=now_ms).contains(&claim.delivered_ms) && !cx.shard.loading {
         claim.delivered_ms = now_ms;
     }
     let stream = cx.shard.write::<Stream>(cx.db, &key)?;
@@ -214,24 +222,30 @@ pub fn xclaim(cx: &mut Exec<'_>) -> Result<(), Error> {
     let advances = last_id > group.last_id;
     group.last_id = group.last_id.max(last_id);
     let joined = claim.begin(group);
-    let mut claimed = 0;
+    let mut claimed = Vec::new();
     let entries = ids.into_iter().filter_map(|id| match claim.take(log, group, id) {
-        Outcome::Claimed(entry) => {
-            claimed += 1;
+        Outcome::Claimed(entry, deliveries) => {
+            claimed.push((id, deliveries));
             Some(entry)
         }
         Outcome::Gone => {
-            claimed += 1;
+            claimed.push((id, 1));
             None
         }
         Outcome::Left => None,
     });
     reply_array(&mut cx.reply, entries, |reply, entry| claim.reply(reply, entry));
+    let (last_id, entries_read) = (group.last_id, group.entries_read);
     // What is claimed tells the group's last ID along with it.
-    cx.changes += if claimed == 0 { u64::from(advances) } else { claimed };
+    cx.changes += if claimed.is_empty() { u64::from(advances) } else { claimed.len() as u64 };
+    let effects = GroupEffects { key, group: args[2] };
     if joined {
-        note_joined(cx, &key);
+        note_joined(cx, effects, args[3]);
     }
+    if claimed.is_empty() && advances {
+        effects.moved(cx, last_id, entries_read);
+    }
+    claim.leave(cx, effects, last_id, &claimed);
     Ok(())
 }
 
@@ -266,7 +280,7 @@ pub fn xautoclaim(cx: &mut Exec<'_>) -> Result<(), Error> {
     let Some((log, group)) = stream.and_then(|stream| stream.group_mut(args[2])) else { return Ok(()) };
     let joined = claim.begin(group);
 
-    let (mut claimed, mut gone) = (Vec::new(), Vec::new());
+    let (mut claimed, mut gone, mut taken) = (Vec::new(), Vec::new(), Vec::new());
     let mut attempts = count.saturating_mul(ATTEMPTS);
     let mut from = Some(start);
     let next = loop {
@@ -277,26 +291,36 @@ pub fn xautoclaim(cx: &mut Exec<'_>) -> Result<(), Error> {
         attempts -= 1;
         from = id.next();
         match claim.take(log, group, id) {
-            Outcome::Claimed(entry) => claimed.push(entry),
-            Outcome::Gone => gone.push(id),
+            Outcome::Claimed(entry, deliveries) => {
+                claimed.push(entry);
+                taken.push((id, deliveries));
+            }
+            Outcome::Gone => {
+                gone.push(id);
+                taken.push((id, 1));
+            }
             Outcome::Left => {}
         }
     };
-    cx.changes += (claimed.len() + gone.len()) as u64;
+    let last_id = group.last_id;
+    cx.changes += taken.len() as u64;
     cx.reply.array(3);
     reply_id(&mut cx.reply, next.unwrap_or(Id::MIN));
     reply_array(&mut cx.reply, claimed.into_iter(), |reply, entry| claim.reply(reply, entry));
     reply_array(&mut cx.reply, gone.into_iter(), reply_id);
+    let effects = GroupEffects { key, group: args[2] };
     if joined {
-        note_joined(cx, &key);
+        note_joined(cx, effects, args[3]);
     }
+    claim.leave(cx, effects, last_id, &taken);
     Ok(())
 }
 
 /// The claim has made a consumer known.
-fn note_joined(cx: &mut Exec<'_>, key: &Key<'_>) {
+fn note_joined(cx: &mut Exec<'_>, effects: GroupEffects<'_>, consumer: &[u8]) {
     cx.changes += 1;
-    cx.event(Class::STREAM, "xgroup-createconsumer", key);
+    cx.event(Class::STREAM, "xgroup-createconsumer", &effects.key);
+    effects.joined(cx, consumer);
 }
 
 impl<'a> Claim<'a> {

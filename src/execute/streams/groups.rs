@@ -32,6 +32,7 @@ pub fn xgroup_create(cx: &mut Exec<'_>) -> Result<(), Error> {
         return Err(Error::text("BUSYGROUP Consumer Group name already exists"));
     }
     cx.event(Class::STREAM, "xgroup-create", &key);
+    cx.arguments_effect(&key);
     cx.changes += 1;
     cx.reply.ok();
     Ok(())
@@ -50,6 +51,7 @@ pub fn xgroup_setid(cx: &mut Exec<'_>) -> Result<(), Error> {
     group.last_id = if id == b"$" { newest.unwrap_or_default() } else { id_or(id, 0)? };
     group.entries_read = options.entries_read;
     cx.event(Class::STREAM, "xgroup-setid", &key);
+    cx.arguments_effect(&key);
     cx.changes += 1;
     cx.reply.ok();
     Ok(())
@@ -63,6 +65,7 @@ pub fn xgroup_destroy(cx: &mut Exec<'_>) -> Result<(), Error> {
     if existed {
         // Who waits for entries of the group learns that it is gone.
         cx.wrote(Class::STREAM, "xgroup-destroy", &key);
+        cx.arguments_effect(&key);
     }
     cx.changes += u64::from(existed);
     cx.reply.int(i64::from(existed));
@@ -76,6 +79,7 @@ pub fn xgroup_createconsumer(cx: &mut Exec<'_>) -> Result<(), Error> {
     if created {
         cx.changes += 1;
         cx.event(Class::STREAM, "xgroup-createconsumer", &cx.key(2));
+        cx.arguments_effect(&cx.key(2));
     }
     cx.reply.int(i64::from(created));
     Ok(())
@@ -88,6 +92,7 @@ pub fn xgroup_delconsumer(cx: &mut Exec<'_>) -> Result<(), Error> {
     if removed.is_some() {
         cx.changes += 1;
         cx.event(Class::STREAM, "xgroup-delconsumer", &cx.key(2));
+        cx.arguments_effect(&cx.key(2));
     }
     cx.reply.int(removed.unwrap_or(0) as i64);
     Ok(())

@@ -6,6 +6,7 @@
 
 mod add;
 mod claim;
+mod effects;
 mod groups;
 mod info;
 mod range;

@@ -6,6 +6,7 @@ use std::ops::Bound;
 
 use smallvec::SmallVec;
 
+use super::effects::GroupEffects;
 use super::{at_most, is, reply_array, reply_entry, reply_id, strict_id};
 use crate::base::number::parse_i64;
 use crate::execute::arguments::{integer, shown};
@@ -84,27 +85,38 @@ pub fn xreadgroup(cx: &mut Exec<'_>) -> Result<(), Error> {
     }
     let now_ms = cx.shard.now_ms;
     let (head, mut served) = (cx.reply.position(), 0);
+    let wants_effects = cx.wants_effects();
     let mut joined = SmallVec::<[Key<'_>; 1]>::new();
     for (i, wanted) in wanted.into_iter().enumerate() {
         let key = cx.key(request.first + i);
         let stream = cx.shard.write::<Stream>(cx.db, &key)?;
         let Some((log, group)) = stream.and_then(|stream| stream.group_mut(group_name)) else { continue };
-        if group.create_consumer(consumer, now_ms) {
-            joined.push(key);
-        }
+        let effects = GroupEffects { key, group: group_name };
+        let joins = group.create_consumer(consumer, now_ms);
         if let Some(consumer) = group.consumer_mut(consumer) {
             consumer.seen_ms = now_ms;
         }
         // Looked at here, as the same stream may have been served before.
-        if wanted == Wanted::New && log.after(group.last_id).next().is_none() {
-            continue;
+        let mut delivered = Delivered::default();
+        if wanted != Wanted::New || log.after(group.last_id).next().is_some() {
+            served += 1;
+            reply_name(&mut cx.reply, key.bytes);
+            let count = at_most(request.count);
+            let delivery = Delivery { log, group, consumer, count, now_ms, wants_effects };
+            delivered = match wanted {
+                Wanted::Pending(after) => delivery.pending(&mut cx.reply, after),
+                Wanted::New => delivery.fresh(&mut cx.reply, request.noack),
+            };
         }
-        served += 1;
-        reply_name(&mut cx.reply, key.bytes);
-        let delivery = Delivery { log, group, consumer, count: at_most(request.count), now_ms };
-        match wanted {
-            Wanted::Pending(after) => delivery.pending(&mut cx.reply, after),
-            Wanted::New => cx.changes += u64::from(delivery.fresh(&mut cx.reply, request.noack)),
+        let (last_id, entries_read) = (group.last_id, group.entries_read);
+        if joins {
+            joined.push(key);
+            effects.joined(cx, consumer);
+        }
+        effects.got(cx, consumer, now_ms, last_id, &delivered.pending);
+        if delivered.advanced {
+            cx.changes += 1;
+            effects.moved(cx, last_id, entries_read);
         }
     }
     cx.changes += joined.len() as u64;
@@ -168,33 +180,47 @@ struct Delivery<'a> {
     consumer: &'a [u8],
     count: usize,
     now_ms: i64,
+    /// Whether it is of interest which entries these are.
+    wants_effects: bool,
+}
+
+/// What a delivery has changed.
+#[derive(Default)]
+struct Delivered {
+    /// There were new entries.
+    advanced: bool,
+    /// What is pending since then, and how many times it was given out, if that is of interest.
+    pending: Vec<(Id, u64)>,
 }
 
 impl Delivery<'_> {
-    /// Gives out what is new. Returns whether that was anything.
-    fn fresh(self, reply: &mut Reply<'_>, noack: bool) -> bool {
-        let Delivery { log, group, consumer, count, now_ms } = self;
-        let mut changed = false;
+    /// Gives out what is new.
+    fn fresh(self, reply: &mut Reply<'_>, noack: bool) -> Delivered {
+        let Delivery { log, group, consumer, count, now_ms, wants_effects } = self;
+        let mut delivered = Delivered::default();
         reply_array(reply, log.after(group.last_id).take(count), |reply, entry| {
-            changed |= group.advance(entry.id, log.counters());
+            delivered.advanced |= group.advance(entry.id, log.counters());
             if !noack {
                 group.assign(entry.id, consumer, now_ms, 1);
-                changed = true;
+                if wants_effects {
+                    delivered.pending.push((entry.id, 1));
+                }
             }
             reply_entry(reply, entry);
         });
-        if changed
+        if delivered.advanced
             && !noack
             && let Some(consumer) = group.consumer_mut(consumer)
         {
             consumer.active_ms = Some(now_ms);
         }
-        changed
+        delivered
     }
 
     /// Gives out once more what the consumer has not acknowledged.
-    fn pending(self, reply: &mut Reply<'_>, after: Id) {
-        let Delivery { log, group, consumer, count, now_ms } = self;
+    fn pending(self, reply: &mut Reply<'_>, after: Id) -> Delivered {
+        let Delivery { log, group, consumer, count, now_ms, wants_effects } = self;
+        let mut delivered = Delivered::default();
         let behind = (Bound::Excluded(after), Bound::Unbounded);
         let pending = group.consumers().get(consumer).map(|consumer| consumer.pending().range(behind));
         let ids: Vec<Id> = pending.into_iter().flatten().copied().take(count).collect();
@@ -204,6 +230,9 @@ impl Delivery<'_> {
                 (Some(entry), Some(pending)) => {
                     pending.delivered_ms = now_ms;
                     pending.deliveries += 1;
+                    if wants_effects {
+                        delivered.pending.push((id, pending.deliveries));
+                    }
                     reply_entry(reply, entry);
                 }
                 // It was removed from the stream.
@@ -214,6 +243,7 @@ impl Delivery<'_> {
                 }
             }
         }
+        delivered
     }
 }
 

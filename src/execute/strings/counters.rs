@@ -70,6 +70,7 @@ pub fn incrbyfloat(cx: &mut Exec<'_>) -> Result<(), Error> {
     }
     cx.changes += 1;
     cx.wrote(Class::STRING, "incrbyfloat", &key);
+    cx.effect(&key, &[b"SET", key.bytes, sum.as_bytes(), b"KEEPTTL"]);
     cx.reply.bulk(sum);
     Ok(())
 }

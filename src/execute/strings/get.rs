@@ -33,6 +33,7 @@ pub fn getdel(cx: &mut Exec<'_>) -> Result<(), Error> {
     if cx.shard.delete(cx.db, &key) {
         cx.changes += 1;
         cx.removed(&key);
+        cx.deletion_effect(&key);
     }
     Ok(())
 }
@@ -52,18 +53,21 @@ pub fn getex(cx: &mut Exec<'_>) -> Result<(), Error> {
     };
     reply_value(&mut cx.reply, Some(value));
     let event = match (request, expiry) {
-        (_, Some((form, at))) if !form.is_relative() && at <= now_ms => {
+        (_, Some((form, at))) if !form.is_relative() && at <= cx.shard.expiry_clock_ms() => {
             cx.shard.delete(cx.db, &key);
+            cx.deletion_effect(&key);
             "del"
         }
         (_, Some((_, at))) => {
             cx.shard.dbs.of_mut(cx.db, &key).set_expiry(&key, Some(at));
+            cx.effect(&key, &[b"PEXPIREAT", key.bytes, itoa::Buffer::new().format(at).as_bytes()]);
             "expire"
         }
         (Some(Request::Persist), None)
             if cx.shard.peek(cx.db, &key).is_some_and(|item| item.has_expiry()) =>
         {
-            cx.shard.dbs[cx.db].set_expiry(&key, None);
+            cx.shard.dbs.of_mut(cx.db, &key).set_expiry(&key, None);
+            cx.effect(&key, &[b"PERSIST", key.bytes]);
             "persist"
         }
         _ => return Ok(()),

@@ -49,6 +49,9 @@ fn set_pairs(cx: &mut Exec<'_>) {
         cx.shard.set_string(cx.db, &key, value, ExpiryPolicy::Clear);
         cx.changes += 1;
         cx.wrote(Class::STRING, "set", &key);
+        if cx.shard.effects.each_key() {
+            cx.effect(&key, &[b"SET", key.bytes, cx.args[index + 1]]);
+        }
     }
 }
 

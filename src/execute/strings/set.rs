@@ -41,7 +41,9 @@ pub fn psetex(cx: &mut Exec<'_>) -> Result<(), Error> {
 /// `GETSET key value`.
 pub fn getset(cx: &mut Exec<'_>) -> Result<(), Error> {
     get(cx)?;
-    store(cx, &cx.key(1), cx.args[2], ExpiryPolicy::Clear);
+    let key = cx.key(1);
+    store(cx, &key, cx.args[2], ExpiryPolicy::Clear);
+    leave_set(cx, &key, cx.args[2], ExpiryPolicy::Clear);
     Ok(())
 }
 
@@ -57,9 +59,23 @@ fn store(cx: &mut Exec<'_>, key: &Key<'_>, value: &[u8], policy: ExpiryPolicy) {
 
 fn set_for(cx: &mut Exec<'_>, form: Form, command: &'static str) -> Result<(), Error> {
     let at = form.time_ms(cx.args[2], cx.shard.now_ms, command)?;
-    store(cx, &cx.key(1), cx.args[3], ExpiryPolicy::At(at));
+    let (key, policy) = (cx.key(1), ExpiryPolicy::At(at));
+    store(cx, &key, cx.args[3], policy);
+    leave_set(cx, &key, cx.args[3], policy);
     cx.reply.ok();
     Ok(())
+}
+
+/// The effect of a command that has set a string: neither a condition nor a relative time is in it.
+fn leave_set(cx: &mut Exec<'_>, key: &Key<'_>, value: &[u8], policy: ExpiryPolicy) {
+    match policy {
+        ExpiryPolicy::Clear => cx.effect(key, &[b"SET", key.bytes, value]),
+        ExpiryPolicy::Keep => cx.effect(key, &[b"SET", key.bytes, value, b"KEEPTTL"]),
+        ExpiryPolicy::At(at) => {
+            let mut digits = itoa::Buffer::new();
+            cx.effect(key, &[b"SET", key.bytes, value, b"PXAT", digits.format(at).as_bytes()]);
+        }
+    }
 }
 
 /// Out of line, to keep the usual `SET` small.
@@ -77,6 +93,7 @@ fn set_with_options(cx: &mut Exec<'_>) -> Result<(), Error> {
     };
     if allowed {
         store(cx, &key, cx.args[2], policy);
+        leave_set(cx, &key, cx.args[2], policy);
     }
     match allowed {
         _ if options.get => {}

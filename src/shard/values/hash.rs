@@ -280,17 +280,20 @@ impl Hash {
         self.len() - expired
     }
 
-    /// Removes fields whose time is over, until none is left or the budget is spent. Returns how many it removed.
-    pub fn expire(&mut self, now_ms: i64, budget: &mut Budget) -> usize {
+    /// Removes fields whose time is over, until none is left or the budget is spent. Shows each, and returns how many it
+    /// removed.
+    pub fn expire(&mut self, now_ms: i64, budget: &mut Budget, removed: &mut dyn FnMut(Str<'_>)) -> usize {
         match &mut self.0 {
             Form::Pairs(_) => 0,
             Form::Triples { pack, .. } => {
                 let mut count = 0;
                 let mut at = pack.first();
                 while let Some(field) = at.filter(|_| !budget.is_spent()) {
-                    if !triple(pack, field).is_expired(now_ms) {
+                    let entry = triple(pack, field);
+                    if !entry.is_expired(now_ms) {
                         break;
                     }
+                    removed(entry.field);
                     budget.spend(1);
                     count += 1;
                     at = skip(pack, field, 3);
@@ -300,7 +303,7 @@ impl Hash {
                 }
                 count
             }
-            Form::Table(table) => table.expire(now_ms, budget),
+            Form::Table(table) => table.expire(now_ms, budget, removed),
         }
     }
 
@@ -456,7 +459,7 @@ impl Table {
         }
     }
 
-    fn expire(&mut self, now_ms: i64, budget: &mut Budget) -> usize {
+    fn expire(&mut self, now_ms: i64, budget: &mut Budget, removed: &mut dyn FnMut(Str<'_>)) -> usize {
         let mut count = 0;
         while let Some(&(at, hash)) = self.expiries.first()
             && at < now_ms
@@ -470,6 +473,7 @@ impl Table {
                 }
             });
             for name in &names {
+                removed(Str::Bytes(name));
                 self.fields.remove(name);
             }
             budget.spend(names.len());

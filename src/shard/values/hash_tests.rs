@@ -86,7 +86,7 @@ proptest! {
                     let due: Vec<_> = model.iter().filter(|(_, (_, at))| at.is_some_and(|at| at < now_ms)).collect();
                     prop_assert_eq!(hash.live_len(now_ms), model.len() - due.len());
                     let expected = due.len().min(items);
-                    prop_assert_eq!(hash.expire(now_ms, &mut Budget::items(items)), expected);
+                    prop_assert_eq!(hash.expire(now_ms, &mut Budget::items(items), &mut |_| {}), expected);
                     let left = contents(&hash);
                     let all_there = left.iter().all(|(name, entry)| model.get(name) == Some(entry));
                     prop_assert!(all_there && left.len() == model.len() - expected);
