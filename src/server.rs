@@ -25,6 +25,7 @@ use crate::runtime::mailbox::ThreadMailbox;
 use crate::runtime::ring::{Doorbells, RingIo};
 use crate::shard::Hasher;
 use crate::shared::Shared;
+use crate::storage;
 
 /// Runs a server with this configuration until it is told to stop. `warnings` are logged at the start.
 pub fn run(mut config: Config, warnings: &[String]) -> ExitCode {
@@ -165,6 +166,7 @@ fn serve(config: Config, log: Log, cpus: &[usize]) -> ExitCode {
         return ExitCode::FAILURE;
     }
     write_pidfile(&shared);
+    let storage = start_storage(&shared);
     let doorbells = Doorbells::new(cpus.len());
     let (ready, readiness) = mpsc::channel();
     let mut threads = Vec::new();
@@ -194,6 +196,8 @@ fn serve(config: Config, log: Log, cpus: &[usize]) -> ExitCode {
     for thread in threads {
         thread.join().expect("panics abort the process");
     }
+    shared.storage.close();
+    storage.join().expect("panics abort the process");
     withdraw(&shared);
     if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -219,7 +223,14 @@ fn start(place: Place, shared: Arc<Shared>, ready: mpsc::Sender<Result<(), Strin
                 place.core, place.cpu
             ));
         }
-        let io = match RingIo::new(place.core, place.listeners, place.doorbells) {
+        let waker = match shared.storage.inbox(place.core).waker() {
+            Ok(waker) => waker,
+            Err(error) => {
+                ready.send(Err(format!("cannot make a pair of sockets: {error}"))).ok();
+                return;
+            }
+        };
+        let io = match RingIo::new(place.core, place.listeners, place.doorbells, waker) {
             Ok(io) => io,
             Err(error) => {
                 ready.send(Err(error.to_string())).ok();
@@ -233,6 +244,14 @@ fn start(place: Place, shared: Arc<Shared>, ready: mpsc::Sender<Result<(), Strin
         Core::new(state, io, place.mailbox).run();
     };
     std::thread::Builder::new().name(name).spawn(serve).expect("the system lets us start a thread")
+}
+
+/// Starts the thread that works on files for all cores.
+fn start_storage(shared: &Arc<Shared>) -> JoinHandle<()> {
+    let (jobs, shared) = (shared.storage.open(), Arc::clone(shared));
+    let events = Arc::clone(&shared);
+    let tell = move |core, event| events.storage.inbox(core).put(event);
+    storage::start(jobs, tell, move |warning| shared.log.warning(format_args!("{warning}")))
 }
 
 /// Before the first client is served, and after the listening sockets have shown that no other server runs here.

@@ -13,6 +13,7 @@ use crate::route::ShardMap;
 use crate::runtime::alloc;
 use crate::runtime::io::CoreId;
 use crate::script::Scripts;
+use crate::storage::Storage;
 
 /// How long cores that stop wait for each other. A sleeping one notices within a tenth of a second.
 const DEAFNESS_MAX: Duration = Duration::from_millis(300);
@@ -96,6 +97,8 @@ pub struct Shared {
     pub replication_id: Mutex<String>,
     /// The program's path.
     pub executable: String,
+    /// Files.
+    pub storage: Storage,
     /// Scripts and functions that can be called.
     pub scripts: Arc<Scripts>,
     /// Test aid (`DEBUG SET-DISABLE-DENY-SCRIPTS`): scripts may call what they otherwise must not.
@@ -137,6 +140,7 @@ impl Shared {
             peak_bytes: AtomicUsize::new(0),
             replication_id,
             executable,
+            storage: Storage::none(map.shards()),
             scripts: Arc::default(),
             scripts_may_all: AtomicBool::new(false),
             slow_scripts: Default::default(),

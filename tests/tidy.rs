@@ -62,14 +62,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("txn", &["route", "command", "shard", "protocol", "runtime"]),
     // Sessions and buffers of clients.
     ("net", &["command", "protocol", "pubsub", "tracking", "runtime", "base"]),
+    // Jobs on files, done by a thread of their own; what is written is bytes to it.
+    ("storage", &["runtime", "base"]),
     // What all cores share.
-    ("shared", &["script", "route", "observe", "config", "runtime"]),
+    ("shared", &["storage", "script", "route", "observe", "config", "runtime"]),
     // Handlers on sessions and the server: a client, its core's state, questions to other cores.
     (
         "admin",
         &[
-            "shared", "net", "route", "script", "observe", "command", "execute", "shard", "config",
-            "protocol", "pubsub", "tracking", "runtime", "base",
+            "shared", "storage", "net", "route", "script", "observe", "command", "execute", "shard",
+            "config", "protocol", "pubsub", "tracking", "runtime", "base",
         ],
     ),
     (
@@ -77,6 +79,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "admin",
             "shared",
+            "storage",
             "net",
             "txn",
             "route",
@@ -96,7 +99,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "server",
-        &["core", "shared", "net", "route", "command", "observe", "shard", "config", "runtime", "base"],
+        &[
+            "core", "shared", "storage", "net", "route", "command", "observe", "shard", "config", "runtime",
+            "base",
+        ],
     ),
 ];
 /// Dependencies against that order, each for a reason: the table of commands is data that names functions, and what

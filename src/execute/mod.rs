@@ -112,7 +112,17 @@ impl<'a> Exec<'a> {
         reply: Reply<'a>,
         routed: Option<(usize, Key<'a>)>,
     ) -> Exec<'a> {
-        Exec { args, shard, db, reply, changes: 0, has_own_effects: false, by_script: false, wait: None, routed }
+        Exec {
+            args,
+            shard,
+            db,
+            reply,
+            changes: 0,
+            has_own_effects: false,
+            by_script: false,
+            wait: None,
+            routed,
+        }
     }
 
     /// The key at argument `index`, with slot and hash.

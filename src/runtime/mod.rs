@@ -12,3 +12,4 @@ pub mod mailbox;
 pub mod ring;
 pub mod sim;
 pub mod system;
+pub mod waker;

@@ -28,6 +28,7 @@ use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue, types};
 use crate::runtime::blocks::Blocks;
 use crate::runtime::buffer::BufferRing;
 use crate::runtime::io::{ConnId, CoreId, Event, FileId, Gather, Handle, Io, Socket};
+use crate::runtime::waker::Waker;
 
 /// Entries of the submission queue: operations that one turn can start with a single system call.
 const SUBMISSIONS: u32 = 1024;
@@ -55,6 +56,8 @@ enum Op {
     Write,
     /// A file's data to stable storage.
     Sync,
+    /// Another thread has rung the waker.
+    Wake,
 }
 
 fn user_data(op: Op, index: u32) -> u64 {
@@ -72,6 +75,7 @@ fn split_user_data(data: u64) -> (Op, u32) {
         7 => Op::Writable,
         8 => Op::Write,
         9 => Op::Sync,
+        10 => Op::Wake,
         other => unreachable!("completion of unknown operation {other}"),
     };
     (op, data as u32)
@@ -160,6 +164,7 @@ pub struct RingIo {
     /// Receives that ended for lack of buffers, to be armed again.
     starved: Vec<ConnId>,
     doorbells: Doorbells,
+    waker: Waker,
     /// Times that a receive found no buffer.
     buffer_shortages: u64,
     files: AHashMap<FileId, OwnedFd>,
@@ -207,7 +212,12 @@ impl RingIo {
     ///
     /// # Errors
     /// [`SetupError`], which says what the operator can do.
-    pub fn new(core: CoreId, listeners: Vec<OwnedFd>, doorbells: Doorbells) -> Result<RingIo, SetupError> {
+    pub fn new(
+        core: CoreId,
+        listeners: Vec<OwnedFd>,
+        doorbells: Doorbells,
+        waker: Waker,
+    ) -> Result<RingIo, SetupError> {
         let ring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
@@ -242,10 +252,12 @@ impl RingIo {
             lent: None,
             starved: Vec::new(),
             doorbells,
+            waker,
             buffer_shortages: 0,
             files: AHashMap::new(),
             writes: AHashMap::new(),
         };
+        io.arm_waker();
         for index in 0..io.listeners.len() {
             io.arm_accept(index);
         }
@@ -386,6 +398,12 @@ impl RingIo {
         let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         let entry = opcode::AcceptMulti::new(fd).flags(flags).build();
         self.push(&entry.user_data(user_data(Op::Accept, index as u32)));
+    }
+
+    /// Has every ring of the waker post a completion.
+    fn arm_waker(&mut self) {
+        let poll = opcode::PollAdd::new(types::Fd(self.waker.as_raw_fd()), libc::POLLIN as u32).multi(true);
+        self.push(&poll.build().user_data(user_data(Op::Wake, 0)));
     }
 
     fn arm_receive(&mut self, id: ConnId) {
@@ -738,6 +756,12 @@ impl Io for RingIo {
                 Op::Sync => {
                     let result = if completion.result < 0 { Err(-completion.result) } else { Ok(()) };
                     return Some(Event::Synced(FileId(completion.index), result));
+                }
+                Op::Wake => {
+                    self.waker.hush();
+                    if !cqueue::more(completion.flags) {
+                        self.arm_waker();
+                    }
                 }
                 Op::Cancel | Op::Doorbell | Op::Ring => {}
             }

@@ -158,7 +158,10 @@ mod tests {
         effects.append(&mut more);
         assert!(more.is_empty());
         let all: Vec<_> = effects.iter().collect();
-        assert_eq!(all[0], Effect { db: 1, reach: slot, command: b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$0\r\n\r\n" });
+        assert_eq!(
+            all[0],
+            Effect { db: 1, reach: slot, command: b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$0\r\n\r\n" }
+        );
         assert_eq!(all[1].command, b"*1\r\n$8\r\nFLUSHALL\r\n");
         assert_eq!(all.len(), 2);
         effects.clear();
