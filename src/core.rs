@@ -11,6 +11,7 @@ pub mod blocking;
 mod connections;
 mod dispatch;
 mod events;
+pub mod journal;
 mod programs;
 mod publish;
 mod remote;
@@ -135,6 +136,7 @@ impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
         self.state.broadcast();
         self.send_messages();
         self.state.resume_crowded();
+        self.state.drive_log(&mut self.io);
         self.state.flush(&mut self.io);
         self.state.end_turn();
         upkeep_left
@@ -198,7 +200,7 @@ impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
 
     fn sleep(&mut self) {
         if self.mailbox.prepare_sleep() {
-            self.io.wait(Duration::from_millis(self.state.ms_until_upkeep()), self.arrivals.gather());
+            self.io.wait(self.state.until_upkeep(), self.arrivals.gather());
             self.mailbox.awake();
         }
     }

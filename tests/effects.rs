@@ -102,9 +102,7 @@ fn keeps_to_its_slot(sent: &Sent) -> bool {
     let keys = keys_of(command.spec(), &args).expect("an effect names its keys");
     match sent.reach {
         Reach::Everywhere => keys.is_empty(),
-        Reach::Slot(slot) => {
-            !keys.is_empty() && keys.iter().all(|key| Slot::of(args[key.index]) == slot)
-        }
+        Reach::Slot(slot) => !keys.is_empty() && keys.iter().all(|key| Slot::of(args[key.index]) == slot),
     }
 }
 
@@ -387,7 +385,12 @@ fn stock_redis_understands_effects() {
             let Value::Array(found) = found else { panic!("{found} is no digest") };
             assert_eq!(found, [Value::Simple(digest.text().into())], "{SEED}={seed} {}", key.escape_ascii());
             let at = client.call(&[&b"PEXPIRETIME"[..], key]);
-            assert_eq!(at, Value::Int(item.expire_at_ms().unwrap_or(-1)), "{SEED}={seed} {}", key.escape_ascii());
+            assert_eq!(
+                at,
+                Value::Int(item.expire_at_ms().unwrap_or(-1)),
+                "{SEED}={seed} {}",
+                key.escape_ascii()
+            );
         });
     }
 }

@@ -17,6 +17,7 @@
 use std::collections::VecDeque;
 
 use crate::aof::frame::{self, Seed, Txn};
+use crate::config::AppendFsync;
 use crate::runtime::blocks::{BLOCK_BYTES, Blocks};
 use crate::runtime::io::FileId;
 use crate::shard::Effect;
@@ -59,34 +60,23 @@ pub enum Order {
     Prepare,
 }
 
-/// When what was appended is brought to stable storage, if nobody asks for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sync {
-    /// At once.
-    Always,
-    /// Once a second.
-    EverySecond,
-    /// When the kernel sees fit.
-    Never,
-}
-
 /// Choices of the configuration.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// When to sync.
-    pub sync: Sync,
+    pub sync: AppendFsync,
     /// Writes under way at most.
     pub writes_max: usize,
     /// Bytes written and not stable beyond which a sync does not wait for its time; 0 for no bound.
     pub unsynced_max_bytes: u64,
-    /// The interval of syncs under [`Sync::EverySecond`], in nanoseconds.
+    /// The interval of syncs under `everysec`, in nanoseconds.
     pub sync_interval_ns: u64,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
-            sync: Sync::EverySecond,
+            sync: AppendFsync::EverySecond,
             writes_max: 8,
             unsynced_max_bytes: 0,
             sync_interval_ns: SYNC_INTERVAL_NS,
@@ -237,7 +227,7 @@ impl Log {
     /// Takes over changed choices.
     pub fn set(&mut self, settings: Settings) {
         self.settings = settings;
-        if settings.sync == Sync::Always {
+        if settings.sync == AppendFsync::Always {
             self.demand(self.end);
         }
     }
@@ -281,11 +271,7 @@ impl Log {
 
     /// Appends what a command has done here, or one shard's part of a transaction. It is never cut in two. Returns the log number
     /// behind it.
-    pub fn append<'a>(
-        &mut self,
-        effects: impl Iterator<Item = Effect<'a>>,
-        txn: Option<&Txn>,
-    ) -> u64 {
+    pub fn append<'a>(&mut self, effects: impl Iterator<Item = Effect<'a>>, txn: Option<&Txn>) -> u64 {
         match txn {
             None => {
                 self.open_frame();
@@ -293,7 +279,7 @@ impl Log {
             }
             Some(txn) => self.append_part(effects, txn),
         }
-        if self.settings.sync == Sync::Always {
+        if self.settings.sync == AppendFsync::Always {
             self.demanded = self.end;
         }
         self.end
@@ -304,9 +290,8 @@ impl Log {
         for effect in effects {
             if self.selected.replace(effect.db) != Some(effect.db) {
                 let db = effect.db.to_string();
-                self.frames.extend_from_slice(
-                    format!("*2\r\n$6\r\nSELECT\r\n${}\r\n{db}\r\n", db.len()).as_bytes(),
-                );
+                self.frames
+                    .extend_from_slice(format!("*2\r\n$6\r\nSELECT\r\n${}\r\n{db}\r\n", db.len()).as_bytes());
             }
             self.frames.extend_from_slice(effect.command);
         }
@@ -440,7 +425,9 @@ impl Log {
         } else if now_ns >= self.retry_ns {
             self.retry_ns = now_ns + RETRY_INTERVAL_NS;
             for (id, blocks) in self.failed.drain(..) {
-                if let Some(Write { file, offset, stable, .. }) = self.writes.iter().find(|write| write.id == id) {
+                if let Some(Write { file, offset, stable, .. }) =
+                    self.writes.iter().find(|write| write.id == id)
+                {
                     let (file, offset, stable) = (*file, *offset, *stable);
                     orders.push(Order::Write { id, file, offset, blocks, stable });
                 }
@@ -486,7 +473,7 @@ impl Log {
         if self.handed < self.end && self.writes.len() < self.settings.writes_max {
             due_ns = self.plain_due_ns();
         }
-        if self.settings.sync == Sync::EverySecond && self.stable < self.end && self.sync.is_none() {
+        if self.settings.sync == AppendFsync::EverySecond && self.stable < self.end && self.sync.is_none() {
             due_ns = due_ns.min(self.last_sync_ns + self.settings.sync_interval_ns);
         }
         due_ns
@@ -588,7 +575,7 @@ impl Log {
         let waits = self.demanded > self.stable && self.plain_end > self.stable;
         let many = self.settings.unsynced_max_bytes;
         let full = many > 0 && self.written - self.stable.min(self.written) > many;
-        let in_time = self.settings.sync == Sync::EverySecond
+        let in_time = self.settings.sync == AppendFsync::EverySecond
             && now_ns >= self.last_sync_ns + self.settings.sync_interval_ns;
         if self.written <= self.stable || !(waits || full || in_time) {
             return;
@@ -672,7 +659,7 @@ mod tests {
         frame::Segment { run: 7, shard: 0, shards: 2 }
     }
 
-    fn log(sync: Sync) -> Log {
+    fn log(sync: AppendFsync) -> Log {
         Log::new(identity(), Settings { sync, ..Settings::default() }, FileId(0), SIZE, 0)
     }
 
@@ -700,7 +687,9 @@ mod tests {
         fn take(&mut self, orders: Vec<Order>) {
             for order in orders {
                 match order {
-                    Order::Write { id, file, offset, blocks, .. } => self.writes.push((id, file, offset, blocks)),
+                    Order::Write { id, file, offset, blocks, .. } => {
+                        self.writes.push((id, file, offset, blocks))
+                    }
                     Order::Sync(file) => self.syncs.push(file),
                     Order::Retire(file, end) => self.retired.push((file.0, end)),
                     Order::Prepare => self.prepare += 1,
@@ -748,7 +737,7 @@ mod tests {
 
     #[test]
     fn a_lone_client_fills_one_block_after_the_other() {
-        let mut log = log(Sync::Always);
+        let mut log = log(AppendFsync::Always);
         let (mut disk, mut rng) = (Disk::default(), Rng::new(1));
         for n in 0..50 {
             let end = log.append(effects(n).iter(), None);
@@ -771,7 +760,7 @@ mod tests {
     fn what_comes_back_is_what_was_appended_whatever_the_order_of_completions() {
         for seed in 0..300 {
             let mut rng = Rng::new(seed);
-            let sync = [Sync::Always, Sync::EverySecond, Sync::Never][rng.below(3)];
+            let sync = [AppendFsync::Always, AppendFsync::EverySecond, AppendFsync::No][rng.below(3)];
             let (mut log, mut disk) = (log(sync), Disk { failures: 20, ..Disk::default() });
             let (mut expected, mut now_ns, mut files, mut safe) = (Vec::new(), 0, 1, 0);
             let mut selected_of = None;
@@ -823,7 +812,8 @@ mod tests {
                 while rest.starts_with(b"*2\r\n$6\r\nSELECT") {
                     rest = &rest[b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n".len()..];
                 }
-                let shown = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned();
+                let shown =
+                    |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned();
                 assert!(rest.starts_with(command), "seed {seed}: {:?} for {:?}", shown(rest), shown(command));
                 rest = &rest[command.len()..];
             }
@@ -833,7 +823,7 @@ mod tests {
 
     #[test]
     fn a_transaction_is_safe_when_all_parts_are() {
-        let mut log = log(Sync::Always);
+        let mut log = log(AppendFsync::Always);
         let (mut disk, mut rng) = (Disk::default(), Rng::new(1));
         let txn = Txn { coordinator: 1, number: 9, participants: vec![0, 1, 4] };
         let before = log.append(effects(1).iter(), None);
@@ -856,7 +846,7 @@ mod tests {
 
     #[test]
     fn a_failed_sync_is_not_forgotten() {
-        let mut log = log(Sync::EverySecond);
+        let mut log = log(AppendFsync::EverySecond);
         let mut orders = Vec::new();
         log.append(effects(3).iter(), None);
         log.drive(2_000_000, &mut orders);

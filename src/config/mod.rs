@@ -20,8 +20,8 @@ use std::path::PathBuf;
 
 use crate::base::event_classes::EventClasses;
 pub use types::{
-    Allowed, BusyPoll, CoreList, LogLevel, MaxmemoryPolicy, OutputLimit, OutputLimits, Reason, SavePoint,
-    Supervised,
+    Allowed, AppendFsync, BusyPoll, CoreList, LogLevel, MaxmemoryPolicy, OutputLimit, OutputLimits, Reason,
+    SavePoint, Supervised,
 };
 
 /// The Redis version whose behaviour Corelane claims, in `INFO`, `HELLO`, `--version` and elsewhere.
@@ -110,6 +110,32 @@ fields! {
     pub save: Vec<SavePoint>,
     /// Name of the snapshot.
     pub dbfilename: PathBuf,
+    /// Write a log.
+    pub appendonly: bool,
+    /// Beginning of the names of its files.
+    pub appendfilename: PathBuf,
+    /// Their folder in `dir`.
+    pub appenddirname: PathBuf,
+    /// When the log is synced.
+    pub appendfsync: AppendFsync,
+    /// No syncs while a snapshot is written.
+    pub no_appendfsync_on_rewrite: bool,
+    /// Growth that makes a rewrite due, in per cent.
+    pub auto_aof_rewrite_percentage: u32,
+    /// Size below which none is due.
+    pub auto_aof_rewrite_min_size_bytes: u64,
+    /// Load a file whose end is cut off.
+    pub aof_load_truncated: bool,
+    /// Write the log past the page cache.
+    pub aof_direct_io: bool,
+    /// Size of a segment.
+    pub aof_segment_size_bytes: u64,
+    /// Writes of a log under way at most.
+    pub aof_writes_in_flight: u32,
+    /// Bytes that may be unsynced, 0 for no bound.
+    pub aof_unsynced_max_bytes: u64,
+    /// Interval of syncs.
+    pub aof_sync_interval_ms: u32,
     /// Memory limit, 0 for none.
     pub maxmemory_bytes: u64,
     /// Eviction policy.

@@ -501,7 +501,6 @@ mod tests {
     #[test]
     fn values_that_would_mislead_are_refused() {
         for (name, value) in [
-            ("appendonly", "yes"),
             ("daemonize", "yes"),
             ("aclfile", "users.acl"),
             ("activedefrag", "yes"),

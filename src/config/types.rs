@@ -55,6 +55,16 @@ choices! {
         Nothing = "nothing",
     }
 
+    /// When the log is brought to stable storage.
+    pub enum AppendFsync {
+        /// Once a second.
+        EverySecond = "everysec",
+        /// Before each reply.
+        Always = "always",
+        /// When the kernel sees fit.
+        No = "no",
+    }
+
     /// Who supervises the process.
     pub enum Supervised {
         /// Upstart: `SIGSTOP` once ready.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::admin::connection;
 use crate::core::state::{CoreState, Order, Pause};
 use crate::net::client::{Client, Running, Waiting};
+use crate::net::hold::Hold;
 use crate::net::reply_row::ReplyRow;
 use crate::route::message::Message;
 use crate::runtime::io::{ConnId, CoreId, Event, Io, Socket};
@@ -71,6 +72,7 @@ impl CoreState {
             running: Running::default(),
             input: None,
             row: ReplyRow::default(),
+            hold: Hold::default(),
             remembered: false,
             sending_bytes: 0,
             output_peak_bytes: 0,
@@ -205,7 +207,9 @@ impl CoreState {
         for conn in dirty.drain(..) {
             let Some(client) = self.clients.get_mut(conn) else { continue };
             client.dirty = false;
-            if client.sending {
+            if !client.hold.is_idle(self.journal.safe()) {
+                self.hold_back(conn, io);
+            } else if client.sending {
                 self.check_output_limit(conn);
             } else if client.row.ready_len() > 0
                 && (client.row.gaps() == 0
@@ -214,9 +218,7 @@ impl CoreState {
                     || client.waiting == Waiting::Blocked)
             {
                 let bytes = client.row.take_ready();
-                client.sending = true;
-                client.sending_bytes = bytes.len();
-                client.output_peak_bytes = client.output_peak_bytes.max(bytes.len());
+                client.begin_send(bytes.len());
                 io.send(conn, bytes);
                 self.check_output_limit(conn);
             } else if client.is_done() {
@@ -233,6 +235,24 @@ impl CoreState {
         debug_assert!(self.dirty.is_empty());
         self.dirty = dirty;
         self.carry_out(io);
+    }
+
+    /// Sends what is safe to a client whose replies wait for the log, and parks the rest.
+    fn hold_back(&mut self, conn: ConnId, io: &mut impl Io) {
+        let safe = self.journal.safe();
+        let Some(client) = self.clients.get_mut(conn) else { return };
+        let (id, parked) = (client.id, client.hold.park(&mut client.row));
+        if !client.sending {
+            let bytes = client.hold.take(safe);
+            if !bytes.is_empty() {
+                client.begin_send(bytes.len());
+                io.send(conn, bytes);
+            }
+        }
+        if let Some(until) = parked.filter(|until| *until > safe) {
+            self.journal.keep_client(until, conn, id);
+        }
+        self.check_output_limit(conn);
     }
 
     fn carry_out(&mut self, io: &mut impl Io) {
@@ -329,4 +349,3 @@ impl CoreState {
         self.map.all().filter(move |&core| core != here)
     }
 }
-impl CoreState { fn on_wrote(&mut self, _: u32, _: crate::runtime::blocks::Blocks, _: Result<(), i32>) {} fn on_synced(&mut self, _: crate::runtime::io::FileId, _: Result<(), i32>) {} }

@@ -491,6 +491,7 @@ impl CoreState {
             resp: client.session.resp,
             no_touch: client.session.no_touch,
             track: CoreState::tracks(client, command),
+            durable: client.session.durable,
         }
     }
 
@@ -611,6 +612,10 @@ impl CoreState {
             (result, changes, wait)
         });
         self.stats.changes += changes;
+        self.log_effects();
+        if self.is_durable(call) {
+            self.hold_client(conn, self.depends_on(keys));
+        }
         if let Some(wait) = wait {
             return self.block_here(conn, call, command, args, &wait);
         }

@@ -29,10 +29,12 @@ use crate::net::client::{ReplyMode, Waiting};
 use crate::net::multi::Multi;
 use crate::protocol::Error;
 use crate::protocol::resp::{Reply, Resp};
-use crate::route::message::{Access, Call, Killed, OwnedArgs, ReplyTo, RunningScript, Traces, TxnId};
+use crate::route::message::{
+    Access, Call, Killed, LogParts, OwnedArgs, ReplyTo, RunningScript, Traces, TxnId,
+};
 use crate::runtime::io::ConnId;
 use crate::script::Refusal;
-use crate::shard::{Key, Shard};
+use crate::shard::{Effects, Key, Shard};
 use crate::txn::coordinator::{Participant, Txn, Work};
 use crate::txn::locks::TicketId;
 
@@ -76,6 +78,8 @@ pub struct Program {
     now_us: i64,
     /// What it has done so far, if others than this shard have to be told.
     traces: Traces,
+    /// What is to be logged of that, as a whole.
+    effects: Effects,
     /// What it uses of this shard, if it uses no other.
     access: Access,
     hold: Hold,
@@ -101,6 +105,7 @@ impl Program {
             started_ticks,
             now_us: 0,
             traces: Traces::default(),
+            effects: Effects::default(),
             shown: None,
             access: Access::Shard,
             hold: Hold::Nothing,
@@ -253,6 +258,7 @@ impl CoreState {
         let (to, call, started) = (program.to, program.call, program.started_ticks);
         let mut txn = Txn::new(id, to, call, OwnedArgs::default(), work, false, started, participants);
         txn.program = Some(number);
+        txn.durable = self.is_durable(call);
         txn.watcher = program.is_exec.then_some(to.client);
         self.stats.transactions += 1;
         self.suspend(number, program);
@@ -278,7 +284,8 @@ impl CoreState {
         program.hold = Hold::Ticket(ticket);
         match self.run_program(number, &mut program) {
             Progress::Done => {
-                self.finish(program);
+                self.log_program(&mut program);
+                self.finish(program, &mut LogParts::new());
                 !self.pass_on_ticket(ticket)
             }
             Progress::Beyond => {
@@ -297,7 +304,7 @@ impl CoreState {
     pub(super) fn begin_borrowed(&mut self, number: u64, txn: Txn, lent: Lent) {
         let Some(mut program) = self.programs.remove(&number) else { unreachable!("it waits for this") };
         if !self.may_begin(&program, txn.unchanged) {
-            self.give_back(txn, lent, Traces::default(), |_| None);
+            self.give_back_unused(txn, lent);
             return self.abandon(program);
         }
         match txn.work {
@@ -325,7 +332,7 @@ impl CoreState {
     /// A key that was watched has changed: nothing runs.
     fn abandon(&mut self, mut program: Program) {
         Reply::new(&mut program.out, program.call.resp).null_array();
-        self.finish(program);
+        self.finish(program, &mut LogParts::new());
     }
 
     /// A script needs more keys than it has declared: it begins again and borrows the databases of all shards.
@@ -389,7 +396,8 @@ impl CoreState {
             Hold::Txn(txn) => {
                 let (lent, changed) = match txn.work {
                     Work::Whole => {
-                        let (wings, rest) = self.divide();
+                        let (wings, rest, mut effects) = self.divide();
+                        program.effects.append(&mut effects);
                         (Lent { wings, ..Lent::default() }, rest.changed)
                     }
                     _ => {
@@ -407,15 +415,24 @@ impl CoreState {
                 None
             }
         };
+        let effects = std::mem::take(&mut program.effects);
+        let mut parts = match &txn {
+            Some((txn, ..)) => self.parts_of(txn.id, effects),
+            None => {
+                program.effects = effects;
+                self.log_program(&mut program);
+                LogParts::new()
+            }
+        };
         let again = match beyond {
             true => Some(program),
             false => {
-                self.finish(program);
+                self.finish(program, &mut parts);
                 None
             }
         };
         match (txn, hold) {
-            (Some((txn, lent, traces)), _) => self.give_back(*txn, lent, traces, |_| None),
+            (Some((txn, lent, traces)), _) => self.give_back(*txn, lent, traces, parts, |_| None),
             (None, Hold::Ticket(ticket)) => {
                 if !self.pass_on_ticket(ticket) {
                     self.release_ticket(ticket);
@@ -426,6 +443,15 @@ impl CoreState {
         }
         if let Some(program) = again {
             self.begin_anew(program);
+        }
+    }
+
+    /// Logs what a program has done on this shard, which is all that it has used.
+    fn log_program(&mut self, program: &mut Program) {
+        self.shard.effects.append(&mut program.effects);
+        self.log_effects();
+        if self.is_durable(program.call) {
+            self.hold_client(program.to.conn, self.log_end());
         }
     }
 
@@ -494,6 +520,7 @@ impl CoreState {
             Progress::Beyond => {
                 self.restore_db(program, &script);
                 self.undo_script(program, *script);
+                program.effects.clear();
                 Some(Progress::Beyond)
             }
             progress => {
@@ -589,6 +616,8 @@ impl CoreState {
         exec.by_script = by_script;
         let result = exec.run_at_once(handler);
         self.stats.changes += exec.changes;
+        let mut effects = self.place_of(program).effects.take();
+        program.effects.append(&mut effects);
         self.trace_part(program, command, args);
         result
     }
@@ -661,9 +690,9 @@ impl CoreState {
         self.go_on(number, program);
     }
 
-    /// Hands the reply to the client and lets it go on.
-    fn finish(&mut self, program: Program) {
-        let Program { to, command, out, started_ticks, mut commands, is_exec, shown, .. } = program;
+    /// Hands the reply to the client and lets it go on, or keeps it until what other shards have to log is safe.
+    fn finish(&mut self, program: Program, parts: &mut LogParts) {
+        let Program { to, command, call, out, started_ticks, mut commands, is_exec, shown, .. } = program;
         let whose = Whose { core: self.core, to };
         // Its place may be another client's by now.
         let is_there = self.clients.get_same(to.conn, to.client).is_some();
@@ -681,24 +710,21 @@ impl CoreState {
                 }
             }
         }
-        if let Some(client) = self.clients.get_same(to.conn, to.client) {
-            if client.session.reply_mode == ReplyMode::On {
-                client.row.write(|row| row.extend_from_slice(&out));
-                CoreState::mark_dirty(&mut self.dirty, client);
-            }
-            if client.waiting == Waiting::Txn {
-                client.waiting = Waiting::No;
-                self.runnable.push_back(to.conn);
-            }
-            if let Some(choice) = &mut client.session.tracking {
-                choice.use_caching();
-            }
-            self.finish_muted(to.conn);
-            self.release_pushes(to.conn);
+        if let Some(client) = self.clients.get_same(to.conn, to.client)
+            && let Some(choice) = &mut client.session.tracking
+        {
+            choice.use_caching();
         }
         commands.clear();
         self.spare_multi = Some(commands);
-        self.recycle_buffer(out);
+        let out = match self.is_durable(call) {
+            true => self.await_parts(parts, to, false, out),
+            false => Some(out),
+        };
+        if let Some(out) = out {
+            self.hand_over(to, &out);
+            self.recycle_buffer(out);
+        }
     }
 
     /// `SCRIPT KILL` and `FUNCTION KILL`, on this core.

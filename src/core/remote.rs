@@ -2,21 +2,23 @@
 //! transactions, questions.
 
 use crate::admin;
+use crate::aof::frame;
 use crate::command::keys::KeyPlan;
 use crate::command::lookup::Command;
 use crate::command::spec::Flags;
 use crate::command_table::Run;
-use crate::core::dispatch::{WINDOW, Whose, access_of};
+use crate::core::dispatch::{Keys, WINDOW, Whose, access_of};
 use crate::core::state::{CoreState, Waiter};
 use crate::execute::{self, Exec, Wait};
 use crate::net::client::{ReplyMode, Waiting};
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
 use crate::route::message::{
-    Access, Acquire, Aftermath, Answer, Batch, Call, Lend, Loan, Message, OwnedArgs, Query, ReplyTo, TxnId,
+    Access, Acquire, Aftermath, Answer, Batch, Call, Lend, Loan, Message, OwnedArgs, Performance, Query,
+    ReplyTo, TxnId,
 };
 use crate::runtime::io::CoreId;
-use crate::shard::{DbKey, Key, KeyDigest, Wing};
+use crate::shard::{DbKey, Effects, Key, KeyDigest, Wing};
 use crate::txn::locks::TicketId;
 use crate::txn::watches::Watcher;
 
@@ -31,6 +33,8 @@ pub(super) struct Ran {
     pub loan: Loan,
     /// The keys of those that it has changed.
     pub changed: Vec<DbKey>,
+    /// What it has done to them, to be logged.
+    pub effects: Effects,
 }
 
 impl CoreState {
@@ -83,7 +87,11 @@ impl CoreState {
                 self.stats.transactions_contended += 1;
                 self.advance_txn(txn, |txn| txn.on_refused());
             }
-            Message::Perform { txn, of, call, args } => self.on_perform(txn, of, call, &args.slices()),
+            Message::Perform { txn, of, call, performance } => {
+                self.on_perform(txn, of, call, *performance);
+            }
+            Message::Safe { number } => self.on_safe(number),
+            Message::Stable { txn } => self.on_part_stable(txn),
             Message::Performed { txn, reply, keys } => {
                 self.advance_txn(txn, |txn| txn.on_performed(from, reply, keys));
             }
@@ -150,13 +158,19 @@ impl CoreState {
         };
         self.set_author(to.client, command);
         let ran = self.run_on_shard(call, args, key, &mut out);
+        self.log_effects();
         if let Some(wait) = ran.wait {
             self.outboxes[from.index()].bytes = out;
             self.block(whose, call, command, args, &wait);
             return self.publish_events();
         }
         self.account(command, args, whose, ran.error.as_ref());
-        if from == self.core {
+        let until = if self.is_durable(call) { self.depends_on_args(command, args, key) } else { 0 };
+        if !self.is_safe(until) {
+            let reply = out.split_off(start);
+            self.outboxes[from.index()].bytes = out;
+            self.reply_when_safe(until, from, to, reply);
+        } else if from == self.core {
             self.on_reply(to, &out[start..]);
             out.truncate(start);
             self.outboxes[from.index()].bytes = out;
@@ -187,6 +201,18 @@ impl CoreState {
         let result = exec.run(handler);
         self.stats.changes += exec.changes;
         Ran { error: result.err(), wait: exec.wait.map(Box::new), ..Ran::default() }
+    }
+
+    /// See [`CoreState::depends_on`]; `key` is the command's only one, if it is known.
+    fn depends_on_args(&self, command: &Command, args: &[&[u8]], key: Option<(usize, Key<'_>)>) -> u64 {
+        let mut keys = Keys::new();
+        match key {
+            Some(key) => keys.push(key),
+            None => {
+                self.find_keys(command, command.keys, args, &mut keys).ok();
+            }
+        }
+        self.depends_on(&keys)
     }
 
     fn access_of_args(&self, command: &Command, args: &[&[u8]]) -> Access {
@@ -238,32 +264,52 @@ impl CoreState {
 
     /// Hands over to a transaction what it has reserved.
     fn grant(&mut self, ticket: TicketId, acquire: Acquire) {
-        let Acquire { txn, lend, watcher, .. } = acquire;
+        let Acquire { txn, lend, watcher, durable, .. } = acquire;
         self.tickets.insert(txn, ticket);
         let unchanged =
             watcher.is_none_or(|client| self.is_unchanged(Watcher { core: txn.coordinator, client }));
-        let (mut loan, mut wing) = (Loan::new(), None);
+        let (mut loan, mut wing, mut until) = (Loan::new(), None, 0);
         match lend {
             Lend::Nothing => {}
-            Lend::Keys(keys) => {
-                for key in keys.slices() {
-                    self.shard.lend(&self.shard.key(key), &mut loan);
-                }
+            Lend::Keys(names) => {
+                let names = names.slices();
+                let keys: Keys<'_> = names.iter().map(|name| (0, self.shard.key(name))).collect();
+                keys.iter().for_each(|(_, key)| self.shard.lend(key, &mut loan));
+                until = self.depends_on(&keys);
             }
-            Lend::All => wing = Some(Box::new(self.shard.lend_all())),
+            Lend::All => {
+                wing = Some(Box::new(self.shard.lend_all()));
+                until = self.log_end();
+            }
         }
-        self.send(txn.coordinator, Message::Granted { txn, loan, wing, unchanged });
+        // What is seen there is told.
+        let until = if durable { until } else { 0 };
+        self.send_when_safe(until, txn.coordinator, Message::Granted { txn, loan, wing, unchanged });
     }
 
-    fn on_perform(&mut self, txn: TxnId, of: ReplyTo, call: Call, args: &[&[u8]]) {
+    fn on_perform(&mut self, txn: TxnId, of: ReplyTo, call: Call, performance: Performance) {
+        let Performance { args, participants } = performance;
+        let args = &args.slices()[..];
         let mut reply = Vec::new();
         let command = self.lookup.get(call.command);
         self.set_author(of.client, command);
         // The coordinator counts the command, once for all participants.
         self.run_on_shard(call, args, None, &mut reply);
+        let writes = command.flags.contains(Flags::WRITE);
+        if self.journal.is_on() && writes {
+            let (coordinator, number) = (txn.coordinator.0, txn.number);
+            self.log_pending_effects(Some(&frame::Txn { coordinator, number, participants }));
+        } else {
+            self.log_effects();
+        }
         self.publish_events();
         let keys = self.shard.dbs[usize::from(call.db)].len() as u64;
-        self.send(txn.coordinator, Message::Performed { txn, reply, keys });
+        let until = match self.is_durable(call) {
+            true if writes => self.log_end(),
+            true => self.depends_on_args(command, args, None),
+            false => 0,
+        };
+        self.send_when_safe(until, txn.coordinator, Message::Performed { txn, reply, keys });
         if call.track {
             self.remember_args(Whose { core: txn.coordinator, to: of }, command, args);
         }
@@ -288,7 +334,10 @@ impl CoreState {
         }
         let mut changed = Vec::new();
         if let Some(after) = after {
-            let Aftermath { of, traces, wait } = *after;
+            let Aftermath { of, traces, part, wait } = *after;
+            if let Some(part) = part {
+                self.on_part(from, &part);
+            }
             self.tell(&traces.changed);
             self.follow(Whose { core: from, to: of }, &traces);
             if let Some(standing) = wait {

@@ -14,8 +14,9 @@ use crate::admin;
 use crate::command::lookup::Command;
 use crate::command::lookup::{self, Lookup};
 use crate::command::spec::Flags;
-use crate::config::Config;
+use crate::config::{AppendFsync, Config};
 use crate::core::blocking::Blocking;
+use crate::core::journal::Journal;
 use crate::core::programs::{Program, Scripting};
 use crate::core::tracking::Tracking;
 use crate::core::upkeep::Schedule;
@@ -147,6 +148,8 @@ impl Pause {
 pub struct Hot {
     /// A password is required.
     pub password: bool,
+    /// `appendfsync always`.
+    pub always: bool,
     /// `latency-tracking`.
     pub latency_tracking: bool,
     /// Executions that take this long are kept in the slow log, in nanoseconds.
@@ -162,6 +165,7 @@ impl Hot {
         let threshold = |enabled: bool, ns: u64| if enabled { ns } else { u64::MAX };
         Hot {
             password: !config.requirepass.is_empty(),
+            always: config.appendfsync == AppendFsync::Always,
             latency_tracking: config.latency_tracking,
             slow_ns: threshold(
                 config.slowlog_log_slower_than_us >= 0,
@@ -213,6 +217,8 @@ pub struct CoreState {
     pub tickets: AHashMap<TxnId, TicketId>,
     /// Transactions that this core coordinates, by number.
     pub txns: AHashMap<u64, Txn>,
+    /// The log of this shard, and what waits for it.
+    pub journal: Journal,
     /// Clients that wait for keys.
     pub blocking: Blocking,
     /// Programs of this core that are under way, by number.
@@ -307,6 +313,7 @@ impl CoreState {
             locks: Locks::default(),
             tickets: AHashMap::new(),
             txns: AHashMap::new(),
+            journal: Journal::default(),
             blocking: Blocking::default(),
             programs: AHashMap::new(),
             engine: Engine::new(Arc::clone(&shared.scripts), logger(&shared)),
@@ -385,6 +392,7 @@ impl CoreState {
 
     fn apply_config(&mut self) {
         self.hot = Hot::new(&self.config);
+        self.configure_log();
         for shard in [&mut self.shard, &mut self.workbench] {
             let config = &self.config;
             shard.settings = Settings {

@@ -16,10 +16,10 @@ use crate::net::client::{ReplyMode, Waiting};
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
 use crate::route::message::{
-    Access, Aftermath, Args, Call, Loan, OwnedArgs, Place, ReplyTo, Standing, Traces, TxnId,
+    Access, Aftermath, Args, Call, Loan, LogParts, OwnedArgs, Place, ReplyTo, Standing, Traces, TxnId,
 };
 use crate::runtime::io::CoreId;
-use crate::shard::{DbKey, Key, Slot, Wing};
+use crate::shard::{DbKey, Effects, Key, Slot, Wing};
 use crate::txn::coordinator::{Participant, Step, Txn, Work};
 use crate::txn::merge::merge;
 
@@ -61,6 +61,7 @@ impl CoreState {
         let started = self.last_ticks;
         let mut txn = Txn::new(id, to, call, OwnedArgs::new(args), work, shared, started, participants);
         txn.again = again;
+        txn.durable = self.is_durable(call);
         self.launch(txn);
     }
 
@@ -147,7 +148,9 @@ impl CoreState {
                 });
                 let error = error_in(&out);
                 let args = std::mem::take(&mut txn.args);
-                self.finish_txn(&txn, &args.slices(), out, error.as_ref());
+                self.account_txn(&txn, &args.slices(), error.as_ref());
+                self.hand_over(txn.to, &out);
+                self.recycle_buffer(out);
             }
         }
     }
@@ -160,20 +163,21 @@ impl CoreState {
         }
         if txn.again {
             self.ends_trying(to);
-            return match self.try_again(to, Some(lent.loan)) {
+            return match self.try_again(to, Some((txn.id, lent.loan))) {
                 Ok(mut attempt) => {
                     self.blocking.served[2] += u64::from(attempt.served);
                     let (loan, traces) =
                         (std::mem::take(&mut attempt.loan), std::mem::take(&mut attempt.traces));
-                    self.give_back(txn, loan.into(), traces, |_| Some(attempt.standing()));
+                    let parts = std::mem::take(&mut attempt.parts);
+                    self.give_back(txn, loan.into(), traces, parts, |_| Some(attempt.standing()));
                 }
-                Err(loan) => self.give_back(txn, loan.into(), Traces::default(), |_| None),
+                Err(loan) => self.give_back_unused(txn, loan.into()),
             };
         }
         let command = self.lookup.get(call.command);
         if command.flags.contains(Flags::BLOCKING) && self.clients.get_same(to.conn, to.client).is_none() {
             // Nothing is taken from a key for somebody who is gone.
-            return self.give_back(txn, lent, Traces::default(), |_| None);
+            return self.give_back_unused(txn, lent);
         }
         let args = std::mem::take(&mut txn.args);
         let args = args.slices();
@@ -182,12 +186,12 @@ impl CoreState {
             self.unite(lent.wings);
             self.set_author(to.client, command);
             let ran = self.run_on_shard(call, &args, None, &mut out);
-            let (wings, mut traces) = self.divide();
+            let (wings, mut traces, effects) = self.divide();
             traces.read = self.reads_of(to, call, &args);
             traces.by = self.author;
-            self.finish_txn(&txn, &args, out, ran.error.as_ref());
+            let parts = self.finish_borrowed(&txn, &args, out, ran.error.as_ref(), effects);
             self.publish_events();
-            return self.give_back(txn, Lent { wings, ..Lent::default() }, traces, |_| None);
+            return self.give_back(txn, Lent { wings, ..Lent::default() }, traces, parts, |_| None);
         }
         self.workbench.receive(lent.loan);
         self.set_author(to.client, command);
@@ -195,13 +199,40 @@ impl CoreState {
         if let Some(wait) = ran.wait {
             self.recycle_buffer(out);
             self.publish_events();
-            return self.block_over_shards(txn, command, &args, &wait, ran.loan);
+            return self.block_over_shards(txn, command, &args, &wait, (ran.loan, ran.effects));
         }
         let read = self.reads_of(to, call, &args);
         let traces = Traces { changed: ran.changed, by: self.author, read, flushed: false };
-        self.finish_txn(&txn, &args, out, ran.error.as_ref());
+        let parts = self.finish_borrowed(&txn, &args, out, ran.error.as_ref(), ran.effects);
         self.publish_events();
-        self.give_back(txn, ran.loan.into(), traces, |_| None);
+        self.give_back(txn, ran.loan.into(), traces, parts, |_| None);
+    }
+
+    /// Hands the reply to a command that ran on borrowed entries to its client, or keeps it until what was done is safe. Returns
+    /// what each shard has to log.
+    fn finish_borrowed(
+        &mut self,
+        txn: &Txn,
+        args: &[&[u8]],
+        out: Vec<u8>,
+        error: Option<&Error>,
+        effects: Effects,
+    ) -> LogParts {
+        let mut parts = self.parts_of(txn.id, effects);
+        let out = match txn.durable {
+            true => self.await_parts(&mut parts, txn.to, false, out),
+            false => Some(out),
+        };
+        if txn.durable && txn.work == Work::Whole {
+            // It may have seen anything on this shard.
+            self.hold_client(txn.to.conn, self.log_end());
+        }
+        self.account_txn(txn, args, error);
+        if let Some(out) = out {
+            self.hand_over(txn.to, &out);
+            self.recycle_buffer(out);
+        }
+        parts
     }
 
     /// The keys that a command of this core's client reads, if they are to be remembered.
@@ -221,10 +252,14 @@ impl CoreState {
         }
         self.shard.dbs.attach(wings);
         self.shard.modified.note_every(true);
+        self.log_effects();
+        self.shard.effects.set_each_key(true);
     }
 
-    /// Ends that. Returns what is to be given back, and what has changed.
-    pub(super) fn divide(&mut self) -> (Vec<Wing>, Traces) {
+    /// Ends that. Returns what is to be given back, what has changed, and what is to be logged.
+    pub(super) fn divide(&mut self) -> (Vec<Wing>, Traces, Effects) {
+        self.shard.effects.set_each_key(false);
+        let effects = self.shard.effects.take();
         let changed = std::iter::from_fn(|| self.shard.modified.take()).collect();
         // Each shard tells its own.
         let flushed = self.shard.modified.take_news().flushed;
@@ -233,7 +268,7 @@ impl CoreState {
         for (db, key) in wings.iter().flat_map(|wing| &wing.interest) {
             self.shard.modified.remove(*db, key);
         }
-        (wings, Traces { changed, flushed, ..Traces::default() })
+        (wings, Traces { changed, flushed, ..Traces::default() }, effects)
     }
 
     /// A command has found nothing on several shards: its client waits from now on.
@@ -243,7 +278,7 @@ impl CoreState {
         command: &'static Command,
         args: &[&[u8]],
         wait: &Wait,
-        loan: Loan,
+        (loan, effects): (Loan, Effects),
     ) {
         let Txn { to, call, .. } = txn;
         let Some(client) = self.clients.get_same(to.conn, to.client) else { unreachable!("it was there") };
@@ -254,7 +289,8 @@ impl CoreState {
         places.retain(|_, place| !place.keys.is_empty());
         let shards = places.keys().copied().collect();
         txn.to = to;
-        self.give_back(txn, loan.into(), Traces::default(), |shard| {
+        let parts = self.parts_of(txn.id, effects);
+        self.give_back(txn, loan.into(), Traces::default(), parts, |shard| {
             places.remove(&shard).map(Standing::Joins)
         });
         self.begin_wait(to, blocked, shards);
@@ -275,7 +311,8 @@ impl CoreState {
         self.find_keys(command, command.keys, args, &mut keys)
             .expect("they were found when the transaction began");
         let (loan, changed) = self.clear_workbench(keys.iter().map(|(_, key)| key.bytes));
-        Ran { error: result.err(), wait, loan, changed }
+        let effects = self.workbench.effects.take();
+        Ran { error: result.err(), wait, loan, changed, effects }
     }
 
     /// Gives back what was borrowed, with what was done to it and what a client that may wait does on each shard.
@@ -284,6 +321,7 @@ impl CoreState {
         txn: Txn,
         lent: Lent,
         traces: Traces,
+        mut parts: LogParts,
         mut standing: impl FnMut(CoreId) -> Option<Standing>,
     ) {
         let map = self.map;
@@ -295,13 +333,20 @@ impl CoreState {
                 traces.changed.iter().filter(|(_, key)| is_there(key)).cloned().collect();
             let read: Vec<Box<[u8]>> = traces.read.iter().filter(|key| is_there(key)).cloned().collect();
             let wait = standing(shard);
-            let matters = wait.is_some() || traces.flushed || !changed.is_empty() || !read.is_empty();
+            let part = parts.remove(&shard);
+            let matters =
+                wait.is_some() || part.is_some() || traces.flushed || !changed.is_empty() || !read.is_empty();
             let traces = Traces { changed, read, ..traces };
-            matters.then(|| Box::new(Aftermath { of, traces, wait }))
+            matters.then(|| Box::new(Aftermath { of, traces, part, wait }))
         };
         for (core, message) in txn.give_back(lent.loan, lent.wings, owner, after) {
             self.send(core, message);
         }
+    }
+
+    /// Gives back what was borrowed and not touched.
+    pub(super) fn give_back_unused(&mut self, txn: Txn, lent: Lent) {
+        self.give_back(txn, lent, Traces::default(), LogParts::new(), |_| None);
     }
 
     /// Takes the entries of these keys from the workbench, and the keys that have changed there.
@@ -315,22 +360,25 @@ impl CoreState {
         (loan, std::iter::from_fn(|| self.workbench.modified.take()).collect())
     }
 
-    /// Counts the command, hands the reply to the client and lets it go on.
-    fn finish_txn(&mut self, txn: &Txn, args: &[&[u8]], out: Vec<u8>, error: Option<&Error>) {
+    fn account_txn(&mut self, txn: &Txn, args: &[&[u8]], error: Option<&Error>) {
         let command = self.lookup.get(txn.call.command);
         let whose = Whose { core: self.core, to: txn.to };
         self.account_since(txn.started_ticks, command, args, whose, error);
-        if let Some(client) = self.clients.get_same(txn.to.conn, txn.to.client) {
-            client.waiting = Waiting::No;
-            if client.session.reply_mode == ReplyMode::On {
-                client.row.write(|row| row.extend_from_slice(&out));
-                CoreState::mark_dirty(&mut self.dirty, client);
-            }
-            self.runnable.push_back(txn.to.conn);
-            self.finish_muted(txn.to.conn);
-            self.release_pushes(txn.to.conn);
+    }
+
+    /// Hands the reply to a transaction or program to its client, and lets that go on.
+    pub(super) fn hand_over(&mut self, to: ReplyTo, out: &[u8]) {
+        let Some(client) = self.clients.get_same(to.conn, to.client) else { return };
+        if client.session.reply_mode == ReplyMode::On {
+            client.row.write(|row| row.extend_from_slice(out));
+            CoreState::mark_dirty(&mut self.dirty, client);
         }
-        self.recycle_buffer(out);
+        if client.waiting == Waiting::Txn {
+            client.waiting = Waiting::No;
+            self.runnable.push_back(to.conn);
+        }
+        self.finish_muted(to.conn);
+        self.release_pushes(to.conn);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Work that nobody asks for: expiry, freeing, time limits. Each turn does a bounded part of it.
 
+use std::time::Duration;
+
 use crate::core::state::CoreState;
 use crate::shard::{Budget, ExpireProgress};
 use crate::shared::lock;
@@ -55,6 +57,7 @@ impl CoreState {
         let start = self.clock.ticks();
         self.author = 0;
         let progress = self.shard.expire_some(&mut Budget::items(ITEMS_PER_TURN));
+        self.log_effects();
         self.publish_events();
         self.serve();
         let elapsed_ns = self.clock.ticks_to_ns(self.clock.ticks().wrapping_sub(start));
@@ -91,10 +94,15 @@ impl CoreState {
         }
     }
 
-    /// How long the core may sleep, in milliseconds.
-    pub fn ms_until_upkeep(&self) -> u64 {
+    /// How long the core may sleep.
+    pub fn until_upkeep(&self) -> Duration {
         let due_ms = self.schedule.clients_due_ms.min(self.schedule.expiry_due_ms);
         let due_ms = self.next_deadline_ms().map_or(due_ms, |deadline_ms| due_ms.min(deadline_ms));
-        (due_ms - self.now_ms()).clamp(1, INTERVAL_MS) as u64
+        let upkeep = Duration::from_millis((due_ms - self.now_ms()).clamp(1, INTERVAL_MS) as u64);
+        let log_due_ns = self.journal.due_ns();
+        if log_due_ns == u64::MAX {
+            return upkeep;
+        }
+        upkeep.min(Duration::from_nanos(log_due_ns.saturating_sub(self.clock.monotonic_ns())))
     }
 }

@@ -1,6 +1,7 @@
 //! One client: the session's choices and the connection's buffers.
 
 use crate::command::lookup::CommandId;
+use crate::net::hold::Hold;
 use crate::net::multi::Multi;
 use crate::net::reply_row::ReplyRow;
 use crate::protocol::resp::{Parser, Resp};
@@ -71,6 +72,8 @@ pub struct Session {
     pub multi: Option<Box<Multi>>,
     /// `WATCH`: databases and keys.
     pub watched: Vec<(u16, Box<[u8]>)>,
+    /// `CLIENT DURABILITY`: whether replies wait until what they tell is safe, if the session does not leave that to the server.
+    pub durable: Option<bool>,
     /// `CLIENT TRACKING`.
     pub tracking: Option<Box<Choice>>,
 }
@@ -190,6 +193,8 @@ pub struct Client {
     pub input: Option<Box<Input>>,
     /// Replies.
     pub row: ReplyRow,
+    /// Replies that wait for the log.
+    pub hold: Hold,
     /// Some shard may remember what it has read.
     pub remembered: bool,
     /// Bytes given to the kernel and not confirmed.
@@ -254,18 +259,29 @@ impl Client {
         self.remote_reply_bytes = faded.max(bytes).max(REMOTE_REPLY_BYTES.1);
     }
 
+    /// Takes note that so many bytes are given to the kernel.
+    pub fn begin_send(&mut self, bytes: usize) {
+        self.sending = true;
+        self.sending_bytes = bytes;
+        self.output_peak_bytes = self.output_peak_bytes.max(bytes);
+    }
+
     /// Whether all that the client will ever be sent has been sent, and nothing more is to be read from it.
     pub fn is_done(&self) -> bool {
         let runs_nothing_more = self.close_after_reply
             || self.half_closed
                 && self.waiting == Waiting::No
                 && self.input.as_ref().is_none_or(|input| !input.is_worth_a_try());
-        runs_nothing_more && !self.sending && self.row.is_empty() && !self.expects_reply()
+        runs_nothing_more
+            && !self.sending
+            && self.row.is_empty()
+            && self.hold.is_empty()
+            && !self.expects_reply()
     }
 
     /// Bytes of output that have not reached the kernel's socket buffer.
     pub fn output_bytes(&self) -> usize {
-        self.row.len() + self.sending_bytes
+        self.row.len() + self.hold.len() + self.sending_bytes
     }
 
     /// Heap bytes held for this client.
@@ -281,6 +297,7 @@ impl Client {
             + self.session.multi_bytes()
             + self.subscriptions.memory_bytes()
             + self.row.memory_bytes()
+            + self.hold.len()
             + self.sending_bytes
     }
 }

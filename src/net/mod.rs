@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod clients;
+pub mod hold;
 pub mod listener;
 pub mod multi;
 pub mod reply_row;

@@ -6,18 +6,20 @@
 //! Six conversations exist:
 //! 1. `Run` -> `Reply`: one command whose keys all belong to the receiver.
 //! 2. `Acquire` -> `Granted` | `Refused`, `Perform` -> `Performed`, `Release`: one participant's part of a transaction over
-//!    several shards (see [`crate::txn`]).
+//!    several shards (see [`crate::txn`]); `Stable`, `Safe`: how far it is logged (see `core::journal`).
 //! 3. `Run` -> `Blocked`, `Offer` -> `Release`, `Withdraw`: a client that waits for keys (see `core::blocking`).
 //! 4. `Ask` -> `Answer`: a question to a core about its connections or counters, or an order to it.
 //! 5. `Publish`: a message for the subscribers of a core (see [`crate::pubsub`]).
 //! 6. `Invalidate`, `Modified`, `Flushed`: what clients have cached is out of date; `Redirect` -> `Broken`: one client is
 //!    told for another; `Forget` (see [`crate::tracking`]).
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::aof::frame;
 use crate::command::lookup::CommandId;
 use crate::observe::stats::Stats;
 use crate::protocol::Error;
@@ -25,7 +27,7 @@ use crate::protocol::resp::Resp;
 use crate::pubsub::Change;
 use crate::runtime::io::{ConnId, CoreId, Socket};
 use crate::shard::item::{Item, Kind};
-use crate::shard::{DbKey, KeyDigest, Wing};
+use crate::shard::{DbKey, Effects, KeyDigest, Wing};
 use crate::tracking::PrefixChange;
 
 /// Arguments as slices, on the stack for usual commands.
@@ -130,6 +132,8 @@ pub struct Call {
     pub no_touch: bool,
     /// The client caches what this reads (`CLIENT TRACKING`): its keys are remembered where it runs.
     pub track: bool,
+    /// Whether the reply waits until what it tells is safe, if the client does not leave that to the server.
+    pub durable: Option<bool>,
 }
 
 /// The client and the place in its row of replies that a reply is for.
@@ -188,6 +192,8 @@ pub struct Acquire {
     pub lend: Lend,
     /// A client of the coordinator whose watched keys must not have changed.
     pub watcher: Option<u64>,
+    /// What is lent is handed over when it is safe.
+    pub durable: bool,
 }
 
 /// A client's wait for keys.
@@ -249,6 +255,29 @@ pub struct Traces {
     pub flushed: bool,
 }
 
+/// What one shard has to log of a command or transaction that ran elsewhere.
+#[derive(Debug, Default)]
+pub struct LogPart {
+    /// What was done to its keys.
+    pub effects: Effects,
+    /// The transaction, if other shards have a part, too.
+    pub txn: Option<frame::Txn>,
+    /// The number under which the coordinator waits until it is safe.
+    pub awaited: Option<u64>,
+}
+
+/// The parts of a transaction by shard.
+pub type LogParts = BTreeMap<CoreId, LogPart>;
+
+/// What a participant is to perform.
+#[derive(Debug)]
+pub struct Performance {
+    /// The arguments of its part.
+    pub args: OwnedArgs,
+    /// All participants.
+    pub participants: Vec<u16>,
+}
+
 /// What a shard has to know of a command that ran on its entries elsewhere.
 #[derive(Debug)]
 pub struct Aftermath {
@@ -256,6 +285,8 @@ pub struct Aftermath {
     pub of: ReplyTo,
     /// What it has done.
     pub traces: Traces,
+    /// What is to be logged.
+    pub part: Option<LogPart>,
     /// What the client does now, if the command is one that may wait.
     pub wait: Option<Standing>,
 }
@@ -325,8 +356,8 @@ pub enum Message {
         of: ReplyTo,
         /// The command.
         call: Call,
-        /// Its arguments.
-        args: Box<OwnedArgs>,
+        /// With which arguments, and who else does so.
+        performance: Box<Performance>,
     },
     /// What `Perform` replied.
     Performed {
@@ -336,6 +367,16 @@ pub enum Message {
         reply: Vec<u8>,
         /// Keys in the database afterwards.
         keys: u64,
+    },
+    /// A part of a transaction that you have coordinated can be lost no more.
+    Safe {
+        /// The number that the part bore.
+        number: u64,
+    },
+    /// My part of a transaction, in which you have one, too, is on stable storage.
+    Stable {
+        /// The transaction.
+        txn: TxnId,
     },
     /// A client of mine watches no key any more.
     Unwatch {

@@ -132,6 +132,15 @@ impl Effects {
         self.marks.push(Mark { db: effect.db, reach: effect.reach, end: self.bytes.len() });
     }
 
+    /// Takes all effects out. What takes them collects none.
+    pub fn take(&mut self) -> Effects {
+        Effects {
+            bytes: std::mem::take(&mut self.bytes),
+            marks: std::mem::take(&mut self.marks),
+            ..Effects::default()
+        }
+    }
+
     /// Forgets all effects.
     pub fn clear(&mut self) {
         self.bytes.clear();

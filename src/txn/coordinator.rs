@@ -13,7 +13,7 @@
 
 use crate::command::spec::Merge;
 use crate::route::message::{
-    Access, Acquire, Aftermath, Call, Lend, Loan, Message, OwnedArgs, ReplyTo, TxnId,
+    Access, Acquire, Aftermath, Call, Lend, Loan, Message, OwnedArgs, Performance, ReplyTo, TxnId,
 };
 use crate::runtime::io::CoreId;
 use crate::shard::{Slot, Wing};
@@ -107,6 +107,8 @@ pub struct Txn {
     pub program: Option<u64>,
     /// The client whose watched keys must not have changed.
     pub watcher: Option<u64>,
+    /// Nothing of it is told before it is safe.
+    pub durable: bool,
     /// Whether they have not, as far as participants have granted their parts.
     pub unchanged: bool,
     shared: bool,
@@ -139,6 +141,7 @@ impl Txn {
             again: false,
             program: None,
             watcher: None,
+            durable: false,
             unchanged: true,
             shared,
             participants,
@@ -170,6 +173,7 @@ impl Txn {
             shared: self.shared,
             lend,
             watcher: self.watcher,
+            durable: self.durable,
         };
         (participant.shard, Message::Acquire { acquire: Box::new(acquire), wait })
     }
@@ -240,12 +244,15 @@ impl Txn {
         }
         self.stage = Stage::Performing { missing: self.participants.len() };
         let (txn, of, call) = (self.id, self.to, self.call);
+        let participants: Vec<u16> =
+            self.participants.iter().map(|participant| participant.shard.0).collect();
         Step::Send(
             self.participants
                 .iter_mut()
                 .map(|participant| {
-                    let args = Box::new(std::mem::take(&mut participant.args));
-                    (participant.shard, Message::Perform { txn, of, call, args })
+                    let args = std::mem::take(&mut participant.args);
+                    let performance = Box::new(Performance { args, participants: participants.clone() });
+                    (participant.shard, Message::Perform { txn, of, call, performance })
                 })
                 .collect(),
         )

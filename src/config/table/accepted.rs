@@ -119,22 +119,6 @@ pub(super) static PARAMETERS: &[Parameter] = rows! {
     "key-load-delay": number(i32::MIN, i32::MAX) = "0", HIDDEN;
     /// Bytes loaded between two looks at the network.
     "loading-process-events-interval-bytes": number(1024, i32::MAX) = "2097152", HIDDEN;
-    /// Write every change to a file.
-    "appendonly": yes_no(check::append_only) = "no", NOT_LOADING;
-    /// Beginning of the names of those files.
-    "appendfilename": text(check::aof_filename) = "appendonly.aof", FIXED;
-    /// Folder of those files in `dir`.
-    "appenddirname": text(check::aof_dirname) = "appendonlydir", FIXED;
-    /// When those files are synced.
-    "appendfsync": choice("everysec", "always", "no") = "everysec";
-    /// Do not sync while a file is rewritten.
-    "no-appendfsync-on-rewrite": yes_no = "no";
-    /// Growth in per cent that makes a rewrite due; 0 for never.
-    "auto-aof-rewrite-percentage": number(0, i32::MAX) = "100";
-    /// Bytes below which no rewrite is due.
-    "auto-aof-rewrite-min-size": memory(0, i64::MAX) = "67108864";
-    /// Load a file whose end is cut off.
-    "aof-load-truncated": yes_no = "yes";
     /// Begin a rewritten file with a snapshot.
     "aof-use-rdb-preamble": yes_no = "yes";
     /// Write times into the file.

@@ -14,11 +14,6 @@ pub(super) fn defragmentation(wanted: bool) -> Result<(), Reason> {
     )
 }
 
-/// Taking `appendonly yes` and writing no file would break a promise about data.
-pub(super) fn append_only(wanted: bool) -> Result<(), Reason> {
-    ensure(!wanted, "Corelane does not write an append only file yet, set 'appendonly no'")
-}
-
 pub(super) fn daemonize(wanted: bool) -> Result<(), Reason> {
     ensure(
         !wanted,

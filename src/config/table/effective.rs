@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::{Kind, Parameter, Place, Unit, check, rows, special};
-use crate::config::types::{Allowed, LogLevel, MaxmemoryPolicy, Supervised};
+use crate::config::types::{Allowed, AppendFsync, LogLevel, MaxmemoryPolicy, Supervised};
 
 pub(super) static PARAMETERS: &[Parameter] = rows! {
     // Network.
@@ -86,6 +86,35 @@ pub(super) static PARAMETERS: &[Parameter] = rows! {
     "save": special(save) = "3600 1 300 100 60 10000", MULTI;
     /// Name of the snapshot in `dir`.
     "dbfilename": path(check::db_filename) = "dump.rdb", PROTECTED => dbfilename;
+
+    // The append only files.
+
+    /// Write every change to a log.
+    "appendonly": yes_no = "no", NOT_LOADING => appendonly;
+    /// Beginning of the names of the append only files.
+    "appendfilename": path(check::aof_filename) = "appendonly.aof", FIXED => appendfilename;
+    /// Folder of the append only files in `dir`.
+    "appenddirname": path(check::aof_dirname) = "appendonlydir", FIXED => appenddirname;
+    /// When the log is brought to stable storage: before each reply, once a second, or when the kernel sees fit.
+    "appendfsync": choice(AppendFsync) = "everysec" => appendfsync;
+    /// Do not sync while a snapshot or a base file is written.
+    "no-appendfsync-on-rewrite": yes_no = "no" => no_appendfsync_on_rewrite;
+    /// Growth in per cent that makes a rewrite due; 0 for never.
+    "auto-aof-rewrite-percentage": number(0, i32::MAX) = "100" => auto_aof_rewrite_percentage;
+    /// Bytes below which no rewrite is due.
+    "auto-aof-rewrite-min-size": memory(0, i64::MAX) = "67108864" => auto_aof_rewrite_min_size_bytes;
+    /// Load a file whose end is cut off.
+    "aof-load-truncated": yes_no = "yes" => aof_load_truncated;
+    /// Write the log past the page cache, where the file system can do that.
+    "aof-direct-io": yes_no = "yes" => aof_direct_io;
+    /// Bytes of a segment of a shard's log, for which room is made before it is used. The first ones are smaller.
+    "aof-segment-size": memory(1 << 20, 4 << 30) = "67108864" => aof_segment_size_bytes;
+    /// Writes of a shard's log that are under way at a time, at most.
+    "aof-writes-in-flight": number(1, 64) = "8" => aof_writes_in_flight;
+    /// Bytes of a shard's log that may be written and not on stable storage before a sync is made at once; 0 for no bound.
+    "aof-unsynced-max-bytes": memory(0, i64::MAX) = "0" => aof_unsynced_max_bytes;
+    /// Milliseconds between two syncs under `everysec`.
+    "aof-sync-interval-ms": number(1, 10000) = "1000" => aof_sync_interval_ms;
 
     // Memory and expiry.
 

@@ -36,7 +36,8 @@ use crate::net::client::Waiting;
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
 use crate::route::message::{
-    Aftermath, Blocked, Call, Grant, Loan, Message, OwnedArgs, Place, ReplyTo, Traces, TxnId, WaitId,
+    Aftermath, Blocked, Call, Grant, Loan, LogParts, Message, OwnedArgs, Place, ReplyTo, Traces, TxnId,
+    WaitId,
 };
 use crate::runtime::io::CoreId;
 use crate::shard::{DbKey, Kind, Slot};
@@ -135,6 +136,8 @@ pub(super) struct Attempt {
     pub loan: Loan,
     /// What was done to them.
     pub traces: Traces,
+    /// What is to be logged of that.
+    pub parts: LogParts,
 }
 
 impl CoreState {
@@ -268,13 +271,18 @@ impl CoreState {
         true
     }
 
-    /// Hands a client the reply that it has waited for.
-    fn end_wait(&mut self, to: ReplyTo, reply: Vec<u8>) {
+    /// A client waits for keys no more, but for its reply.
+    fn awaken(&mut self, to: ReplyTo) {
         let now_ms = self.now_ms();
         if let Some(client) = self.clients.get_same(to.conn, to.client) {
             client.waiting = Waiting::Replies;
             client.active_ms = now_ms;
         }
+    }
+
+    /// Hands a client the reply that it has waited for.
+    fn end_wait(&mut self, to: ReplyTo, reply: Vec<u8>) {
+        self.awaken(to);
         self.on_reply(to, &reply);
         self.recycle_buffer(reply);
     }
@@ -332,12 +340,13 @@ impl CoreState {
 
     fn try_granted(&mut self, from: CoreId, to: ReplyTo, grant: Grant) {
         let Grant { txn, loan } = grant;
-        let message = match self.try_again(to, Some(loan)) {
+        let message = match self.try_again(to, Some((txn, loan))) {
             Ok(attempt) => {
                 self.blocking.served[1] += u64::from(attempt.served);
                 self.leave_others(from, to, &attempt);
                 let wait = Some(attempt.standing());
-                let after = Aftermath { of: to, traces: attempt.traces, wait };
+                let part = attempt.parts.into_values().next();
+                let after = Aftermath { of: to, traces: attempt.traces, part, wait };
                 Message::Release { txn, loan: attempt.loan, wing: None, after: Some(Box::new(after)) }
             }
             Err(loan) => Message::Release { txn, loan, wing: None, after: None },
@@ -365,7 +374,8 @@ impl CoreState {
 
     /// Runs the command of a client that waits once more: on borrowed entries, or on this shard. `Err` returns the entries
     /// if it waits no more.
-    pub(super) fn try_again(&mut self, to: ReplyTo, loan: Option<Loan>) -> Result<Attempt, Loan> {
+    pub(super) fn try_again(&mut self, to: ReplyTo, lent: Option<(TxnId, Loan)>) -> Result<Attempt, Loan> {
+        let (txn, loan) = lent.map_or((None, None), |(txn, loan)| (Some(txn), Some(loan)));
         let Some(client) = self.blocking.client(to) else { return Err(loan.unwrap_or_default()) };
         let (call, args) = (client.blocked.call, std::mem::take(&mut client.blocked.args));
         let mut out = self.spare_buffer();
@@ -380,6 +390,8 @@ impl CoreState {
             }
             None => self.run_on_shard(call, &slices, None, &mut out),
         };
+        self.log_effects();
+        let mut parts = txn.map_or_else(LogParts::new, |txn| self.parts_of(txn, ran.effects));
         let served = ran.wait.is_none();
         let mut shards = SmallVec::new();
         let mut traces = Traces { changed: ran.changed, by: self.author, ..Traces::default() };
@@ -392,14 +404,28 @@ impl CoreState {
             } else {
                 traces.read = self.reads_of(to, call, &slices);
             }
+            let until = match here && self.is_durable(call) {
+                true => self.log_end(),
+                false => 0,
+            };
             drop(slices);
-            self.end_wait(to, out);
+            if !self.is_safe(until) {
+                self.awaken(to);
+                self.reply_when_safe(until, self.core, to, out);
+            } else if self.is_durable(call) {
+                self.awaken(to);
+                if let Some(out) = self.await_parts(&mut parts, to, true, out) {
+                    self.end_wait(to, out);
+                }
+            } else {
+                self.end_wait(to, out);
+            }
         } else {
             drop(slices);
             self.blocking.client(to).expect("it still waits").blocked.args = args;
             self.recycle_buffer(out);
         }
         self.publish_events();
-        Ok(Attempt { served, shards, loan: ran.loan, traces })
+        Ok(Attempt { served, shards, loan: ran.loan, traces, parts })
     }
 }

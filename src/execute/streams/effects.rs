@@ -27,7 +27,8 @@ impl GroupEffects<'_> {
     pub(super) fn moved(self, cx: &mut Exec<'_>, last_id: Id, entries_read: Option<i64>) {
         let mut read = itoa::Buffer::new();
         let read = read.format(entries_read.unwrap_or(-1)).as_bytes();
-        let args = [&b"XGROUP"[..], b"SETID", self.key.bytes, self.group, &last_id.text(), b"ENTRIESREAD", read];
+        let args =
+            [&b"XGROUP"[..], b"SETID", self.key.bytes, self.group, &last_id.text(), b"ENTRIESREAD", read];
         cx.effect(&self.key, &args);
     }
 

@@ -1,0 +1,396 @@
+//! From effects to replies: what commands have done goes to the log of this shard, and replies wait until it is safe.
+//!
+//! Whatever runs a command on this shard logs its effects right after it ([`CoreState::log_effects`]). A command that ran on
+//! entries of several shards, or a transaction, leaves one *part* for each shard: they travel with the entries as these are
+//! given back, and each shard logs its own.
+//!
+//! Who asks for durability (by `appendfsync always`, or for one connection) gets no reply before all that it has done or
+//! *seen* is safe. The log remembers for each slot where its last change stands, so that a read waits only for changes of its
+//! own slots. What waits:
+//! - replies of this core's clients to commands that ran here: bytes that are ready are parked until the log is safe up to the
+//!   number that they depend on ([`Client::hold`](crate::net::client::Client)). Who does not ask for durability is never parked;
+//! - messages to other cores that carry a reply, or entries: kept here by log number;
+//! - replies to transactions: with the coordinator, until every shard that has a part says that it is safe.
+//!
+//! Invariant: without a log, effects are not collected and nothing waits.
+
+use std::collections::BTreeMap;
+
+use ahash::AHashMap;
+
+use crate::aof::frame;
+use crate::aof::log::{Log, Order, Settings};
+use crate::base::crc::SLOTS;
+use crate::config::Config;
+use crate::core::dispatch::Keys;
+use crate::core::state::CoreState;
+use crate::route::message::{Call, LogPart, LogParts, Message, ReplyTo, TxnId};
+use crate::runtime::blocks::Blocks;
+use crate::runtime::io::{ConnId, CoreId, FileId, Handle, Io};
+use crate::shard::{Effects, Reach};
+
+/// What waits for the log.
+#[derive(Debug)]
+enum Kept {
+    /// Replies of a client of this core, by connection and id.
+    Client(ConnId, u64),
+    /// The reply of a command that ran here.
+    Reply(CoreId, ReplyTo, Vec<u8>),
+    /// Any other message.
+    Message(CoreId, Message),
+}
+
+/// A reply that waits until other shards have logged their parts.
+#[derive(Debug)]
+struct Awaited {
+    to: ReplyTo,
+    out: Vec<u8>,
+    /// It fills a gap in the client's row, and does not come at its end.
+    fills: bool,
+    missing: usize,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Journal {
+    log: Option<Log>,
+    /// Where the last change of each slot stands; empty without a log.
+    changes: Vec<u64>,
+    kept: BTreeMap<(u64, u64), Kept>,
+    kept_count: u64,
+    awaited: AHashMap<u64, Awaited>,
+    orders: Vec<Order>,
+    /// Files to be handed to the system.
+    opened: Vec<(FileId, Handle)>,
+    /// A segment is asked for and nobody has taken the order.
+    pub wants_segment: bool,
+    /// Test-only: everything counts as safe at once.
+    pub careless_for_test: bool,
+}
+
+impl Journal {
+    /// Whether there is a log.
+    #[inline]
+    pub fn is_on(&self) -> bool {
+        self.log.is_some()
+    }
+
+    /// The log.
+    pub fn log(&self) -> Option<&Log> {
+        self.log.as_ref()
+    }
+
+    /// The log number below which nothing can be lost any more; the highest that there is without a log.
+    #[inline]
+    pub fn safe(&self) -> u64 {
+        match &self.log {
+            Some(log) if !self.careless_for_test => log.safe(),
+            _ => u64::MAX,
+        }
+    }
+
+    /// Whether nothing waits for the log.
+    pub fn is_idle(&self) -> bool {
+        self.kept.is_empty() && self.awaited.is_empty()
+    }
+
+    fn keep(&mut self, until: u64, kept: Kept) {
+        if let Some(log) = &mut self.log {
+            log.demand(until);
+        }
+        self.kept_count += 1;
+        self.kept.insert((until, self.kept_count), kept);
+    }
+
+    /// Tells a client that it may be sent more, when the log is safe up to `until`.
+    pub(super) fn keep_client(&mut self, until: u64, conn: ConnId, id: u64) {
+        self.keep(until, Kept::Client(conn, id));
+    }
+
+    /// When the log has something to do that nobody tells it of, in monotonic nanoseconds.
+    pub fn due_ns(&self) -> u64 {
+        self.log.as_ref().map_or(u64::MAX, Log::due_ns)
+    }
+}
+
+/// What the configuration says about logs.
+pub(super) fn settings(config: &Config) -> Settings {
+    Settings {
+        sync: config.appendfsync,
+        writes_max: config.aof_writes_in_flight as usize,
+        unsynced_max_bytes: config.aof_unsynced_max_bytes,
+        sync_interval_ns: u64::from(config.aof_sync_interval_ms) * 1_000_000,
+    }
+}
+
+impl CoreState {
+    /// Begins to log, into a segment that is open. The number of the file is that of the segment.
+    pub fn begin_log(&mut self, identity: frame::Segment, file: FileId, handle: Handle, size: u64) {
+        self.journal.opened.push((file, handle));
+        let now_ns = self.clock.monotonic_ns();
+        self.journal.log = Some(Log::new(identity, settings(&self.config), file, size, now_ns));
+        self.journal.changes = vec![0; SLOTS];
+        for shard in [&mut self.shard, &mut self.workbench] {
+            shard.effects.collect(true);
+        }
+        self.workbench.effects.set_each_key(true);
+    }
+
+    /// Logs no more. What waits need not wait.
+    pub fn end_log(&mut self) {
+        self.journal.log = None;
+        self.journal.changes = Vec::new();
+        for shard in [&mut self.shard, &mut self.workbench] {
+            shard.effects.collect(false);
+            shard.effects.clear();
+        }
+        self.release_safe();
+    }
+
+    /// Takes over what the configuration says about logs.
+    pub(super) fn configure_log(&mut self) {
+        if let Some(log) = &mut self.journal.log {
+            log.set(settings(&self.config));
+        }
+    }
+
+    /// Whether the client of a command gets no reply before everything is safe.
+    #[inline]
+    pub(super) fn is_durable(&self, call: Call) -> bool {
+        self.journal.is_on() && call.durable.unwrap_or(self.hot.always)
+    }
+
+    /// Logs what has been done on this shard since the last call.
+    #[inline]
+    pub(super) fn log_effects(&mut self) {
+        if !self.shard.effects.is_empty() {
+            self.log_pending_effects(None);
+        }
+    }
+
+    /// Logs what has been done on this shard as one part of a transaction, even if that is nothing.
+    pub(super) fn log_pending_effects(&mut self, txn: Option<&frame::Txn>) {
+        let mut effects = std::mem::take(&mut self.shard.effects);
+        self.log_part(&effects, txn);
+        effects.clear();
+        self.shard.effects = effects;
+    }
+
+    fn log_part(&mut self, effects: &Effects, txn: Option<&frame::Txn>) -> u64 {
+        let Some(log) = &mut self.journal.log else { return 0 };
+        let end = log.append(effects.iter(), txn);
+        for effect in effects.iter() {
+            match effect.reach {
+                Reach::Slot(slot) => self.journal.changes[usize::from(slot.number())] = end,
+                Reach::Everywhere => self.journal.changes.fill(end),
+            }
+        }
+        end
+    }
+
+    /// The log number up to which the log must be safe before a command on these keys may be answered; without keys it may
+    /// have seen anything.
+    pub(super) fn depends_on(&self, keys: &Keys<'_>) -> u64 {
+        let change = |slot: usize| self.journal.changes.get(slot).copied().unwrap_or(0);
+        let slots = keys.iter().map(|(_, key)| usize::from(key.slot.number()));
+        slots.map(change).max().unwrap_or_else(|| self.journal.log.as_ref().map_or(0, Log::end))
+    }
+
+    /// A command of a client of this core has run here: its reply may have to wait.
+    #[inline]
+    pub(super) fn hold_client(&mut self, conn: ConnId, until: u64) {
+        if until > self.journal.safe()
+            && let Some(client) = self.clients.get_mut(conn)
+        {
+            client.hold.until(until);
+            if let Some(log) = &mut self.journal.log {
+                log.demand(until);
+            }
+        }
+    }
+
+    /// Sends the reply of a command that ran here, when the log is safe up to `until`.
+    pub(super) fn reply_when_safe(&mut self, until: u64, core: CoreId, to: ReplyTo, bytes: Vec<u8>) {
+        self.journal.keep(until, Kept::Reply(core, to, bytes));
+    }
+
+    /// Sends a message, when the log is safe up to `until`.
+    pub(super) fn send_when_safe(&mut self, until: u64, core: CoreId, message: Message) {
+        if until <= self.journal.safe() {
+            return self.send(core, message);
+        }
+        self.journal.keep(until, Kept::Message(core, message));
+    }
+
+    /// The log number behind everything that this shard has done.
+    pub(super) fn log_end(&self) -> u64 {
+        self.journal.log.as_ref().map_or(0, Log::end)
+    }
+
+    /// Whether the log is safe up to a number.
+    #[inline]
+    pub(super) fn is_safe(&self, until: u64) -> bool {
+        until <= self.journal.safe()
+    }
+
+    /// Cuts what a transaction has done into the parts of the shards.
+    pub(super) fn parts_of(&mut self, id: TxnId, mut effects: Effects) -> LogParts {
+        let mut parts = LogParts::new();
+        for effect in effects.iter() {
+            let shards = match effect.reach {
+                Reach::Slot(slot) => vec![self.map.owner(slot)],
+                Reach::Everywhere => self.map.all().collect(),
+            };
+            for shard in shards {
+                parts.entry(shard).or_default().effects.push(effect);
+            }
+        }
+        effects.clear();
+        if parts.len() > 1 {
+            let participants: Vec<u16> = parts.keys().map(|shard| shard.0).collect();
+            let txn = frame::Txn { coordinator: id.coordinator.0, number: id.number, participants };
+            parts.values_mut().for_each(|part| part.txn = Some(txn.clone()));
+        }
+        parts
+    }
+
+    /// Keeps a reply until the shards have their parts safe; `fills` says where it stands in the client's row. Without parts it is
+    /// given back.
+    pub(super) fn await_parts(
+        &mut self,
+        parts: &mut LogParts,
+        to: ReplyTo,
+        fills: bool,
+        out: Vec<u8>,
+    ) -> Option<Vec<u8>> {
+        if parts.is_empty() {
+            return Some(out);
+        }
+        let number = self.next_number();
+        parts.values_mut().for_each(|part| part.awaited = Some(number));
+        self.journal.awaited.insert(number, Awaited { to, out, fills, missing: parts.len() });
+        None
+    }
+
+    /// Logs a part of a transaction that another core has coordinated, or this one.
+    pub(super) fn on_part(&mut self, from: CoreId, part: &LogPart) {
+        // What was done here before comes before it.
+        self.log_effects();
+        let end = self.log_part(&part.effects, part.txn.as_ref());
+        if let Some(number) = part.awaited {
+            self.send_when_safe(end, from, Message::Safe { number });
+        }
+    }
+
+    /// A shard has its part of a transaction safe.
+    pub(super) fn on_safe(&mut self, number: u64) {
+        let Some(awaited) = self.journal.awaited.get_mut(&number) else { return };
+        awaited.missing -= 1;
+        if awaited.missing > 0 {
+            return;
+        }
+        let Some(Awaited { to, out, fills, .. }) = self.journal.awaited.remove(&number) else { return };
+        match fills {
+            true => self.on_reply(to, &out),
+            false => self.hand_over(to, &out),
+        }
+        self.recycle_buffer(out);
+    }
+
+    /// Another shard has its part of a transaction on stable storage.
+    pub(super) fn on_part_stable(&mut self, txn: TxnId) {
+        if let Some(log) = &mut self.journal.log {
+            log.on_part_stable(txn.coordinator.0, txn.number);
+            self.release_safe();
+        }
+    }
+
+    /// A write of the log is over.
+    pub(super) fn on_wrote(&mut self, id: u32, blocks: Blocks, result: Result<(), i32>) {
+        let now_ns = self.clock.monotonic_ns();
+        if let Some(log) = &mut self.journal.log {
+            log.on_wrote(id, blocks, result, now_ns);
+            self.after_log_progress();
+        }
+    }
+
+    /// A sync of the log is over.
+    pub(super) fn on_synced(&mut self, file: FileId, result: Result<(), i32>) {
+        let now_ns = self.clock.monotonic_ns();
+        if let Some(log) = &mut self.journal.log {
+            log.on_synced(file, result, now_ns);
+            self.after_log_progress();
+        }
+    }
+
+    fn after_log_progress(&mut self) {
+        let Some(log) = &mut self.journal.log else { return };
+        for part in log.stable_parts() {
+            let txn = TxnId { coordinator: CoreId(part.coordinator), number: part.number };
+            let here = self.core;
+            for shard in part.participants.into_iter().map(CoreId).filter(|&shard| shard != here) {
+                self.send(shard, Message::Stable { txn });
+            }
+        }
+        self.release_safe();
+    }
+
+    /// Lets go on what waits for no more than what is safe.
+    fn release_safe(&mut self) {
+        let safe = self.journal.safe();
+        while let Some(entry) = self.journal.kept.first_entry()
+            && entry.key().0 <= safe
+        {
+            match entry.remove() {
+                Kept::Client(conn, id) => {
+                    if let Some(client) = self.clients.get_same(conn, id) {
+                        CoreState::mark_dirty(&mut self.dirty, client);
+                    }
+                }
+                Kept::Reply(core, to, bytes) if core == self.core => self.on_reply(to, &bytes),
+                Kept::Reply(core, to, bytes) => {
+                    let outbox = &mut self.outboxes[core.index()];
+                    let start = outbox.bytes.len();
+                    outbox.bytes.extend_from_slice(&bytes);
+                    outbox.messages.push(Message::Reply { to, bytes: start..outbox.bytes.len() });
+                }
+                Kept::Message(core, message) => self.send(core, message),
+            }
+        }
+    }
+
+    /// A segment that was asked for is there.
+    pub fn on_segment(&mut self, file: FileId, handle: Handle, size: u64) {
+        self.journal.opened.push((file, handle));
+        self.journal.wants_segment = false;
+        if let Some(log) = &mut self.journal.log {
+            log.on_prepared(file, size);
+        }
+    }
+
+    /// Has the log do what is due, and carries out what it asks for.
+    pub(super) fn drive_log(&mut self, io: &mut impl Io) {
+        let Some(log) = &mut self.journal.log else { return };
+        let now_ns = self.clock.monotonic_ns();
+        log.drive(now_ns, &mut self.journal.orders);
+        self.carry_out_log(io);
+    }
+
+    fn carry_out_log(&mut self, io: &mut impl Io) {
+        for (file, handle) in self.journal.opened.drain(..) {
+            io.open(file, handle);
+        }
+        let mut orders = std::mem::take(&mut self.journal.orders);
+        for order in orders.drain(..) {
+            match order {
+                Order::Write { id, file, offset, blocks, stable } => {
+                    io.write(id, file, offset, blocks, stable);
+                }
+                Order::Sync(file) => io.sync(file),
+                Order::Retire(file, _) => io.close_file(file),
+                Order::Prepare => self.journal.wants_segment = true,
+            }
+        }
+        self.journal.orders = orders;
+    }
+}
