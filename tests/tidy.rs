@@ -45,6 +45,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Values. What a client got wrong in an argument for one of them is an error with Redis' text.
     ("types", &["protocol::Error", "base"]),
     ("shard", &["types", "base"]),
+    // Logs in memory and on disk: what commands have done, without knowing any.
+    ("aof", &["shard", "runtime", "protocol", "base"]),
     // Values in the form of files and dumps.
     ("rdb", &["shard", "types", "base"]),
     // Handlers on keys: arguments, one shard, a reply.
