@@ -26,9 +26,9 @@ const HANDLERS: &[(&str, Handler)] = handlers! {
     strings: append decr decrby get getdel getex getrange getset incr incrby incrbyfloat lcs mget mset msetnx psetex set
         setex setnx setrange strlen substr;
     bitmaps: bitcount bitfield bitfield_ro bitop bitpos getbit setbit;
-    hyperloglog: pfadd pfcount pfmerge;
+    hyperloglog: pfadd pfcount pfdebug pfmerge;
     keys: copy del exists expire expireat flushall flushdb memory_usage move_ object_encoding object_freq
-        object_idletime debug_object persist pexpire pexpireat randomkey rename renamenx scan swapdb touch ttl type_
+        object_idletime debug_object keys persist pexpire pexpireat randomkey rename renamenx scan swapdb touch ttl type_
         unlink;
     dump: dump restore;
     lists: blmove blmpop blpop brpop brpoplpush lindex linsert llen lmove lmpop lpop lpos lpush lpushx lrange lrem lset
@@ -39,16 +39,17 @@ const HANDLERS: &[(&str, Handler)] = handlers! {
         zlexcount zmpop zmscore zpopmax zpopmin zrandmember zrange zrangebyscore zrangestore zrank zrem
         zremrangebylex zremrangebyrank zremrangebyscore zrevrange zscan zscore zunion zunionstore;
     geo: geoadd geodist geohash geopos georadius georadiusbymember geosearch geosearchstore;
-    hashes: hdel hexists hexpire hexpireat hget hgetall hincrby hincrbyfloat hkeys hlen hmget hmset hpersist hpexpire
+    hashes: hdel hexists hexpire hexpireat hget hgetall hincrby hincrbyfloat hkeys hlen hmget hmset hpersist hpexpire hpexpireat
         hrandfield hscan hset hsetnx hstrlen httl hvals;
     streams: xack xadd xautoclaim xclaim xdel xgroup_create xgroup_createconsumer xgroup_delconsumer xgroup_destroy
         xgroup_setid xinfo_groups xinfo_stream xlen xpending xrange xread xreadgroup xsetid xtrim;
     sort: sort sort_ro;
 };
 
-fn handler(args: &[&[u8]]) -> Handler {
-    let word = |at: usize| args.get(at).map_or("", |arg| std::str::from_utf8(arg).unwrap_or(""));
-    let names = [format!("{}_{}", word(0), word(1)), word(0).to_owned(), format!("{}_", word(0))];
+pub(super) fn handler(args: &[&[u8]]) -> Handler {
+    let word =
+        |at: usize| args.get(at).map(|arg| String::from_utf8_lossy(arg).to_lowercase()).unwrap_or_default();
+    let names = [format!("{}_{}", word(0), word(1)), word(0), format!("{}_", word(0))];
     let found = names.iter().find_map(|name| HANDLERS.iter().find(|(known, _)| known == name));
     found.unwrap_or_else(|| panic!("{} is no command", names[1])).1
 }

@@ -7,6 +7,8 @@ pub mod digest;
 pub mod dump;
 mod effects;
 #[cfg(test)]
+mod effects_tests;
+#[cfg(test)]
 mod events_tests;
 pub mod geo;
 pub mod hashes;
