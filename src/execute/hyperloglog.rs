@@ -21,7 +21,7 @@ pub fn pfadd(cx: &mut Exec<'_>) -> Result<(), Error> {
             Err(error) => {
                 // What was added before stays.
                 cx.value_effect(cx.db, &key);
-                return Err(error.into());
+                return Err(error);
             }
         }
     }

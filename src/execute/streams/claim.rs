@@ -164,9 +164,7 @@ impl Claim<'_> {
 
     /// Leaves the effects of what was claimed.
     fn leave(&self, cx: &mut Exec<'_>, effects: GroupEffects<'_>, last_id: Id, claimed: &[(Id, u64)]) {
-        if cx.wants_effects() {
-            effects.got(cx, self.consumer, self.delivered_ms, last_id, claimed);
-        }
+        effects.got(cx, self.consumer, self.delivered_ms, last_id, claimed);
     }
 
     fn reply(&self, reply: &mut Reply<'_>, entry: Entry<'_>) {

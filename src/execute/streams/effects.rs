@@ -25,6 +25,9 @@ impl GroupEffects<'_> {
 
     /// The group has come to an entry, which is so many entries from the beginning.
     pub(super) fn moved(self, cx: &mut Exec<'_>, last_id: Id, entries_read: Option<i64>) {
+        if !cx.wants_effects() {
+            return;
+        }
         let mut read = itoa::Buffer::new();
         let read = read.format(entries_read.unwrap_or(-1)).as_bytes();
         let args =
@@ -41,6 +44,9 @@ impl GroupEffects<'_> {
         last_id: Id,
         entries: &[(Id, u64)],
     ) {
+        if !cx.wants_effects() {
+            return;
+        }
         let (mut time, mut count) = (itoa::Buffer::new(), itoa::Buffer::new());
         let time = time.format(delivered_ms).as_bytes();
         let last_id = last_id.text();
