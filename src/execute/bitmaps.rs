@@ -261,7 +261,7 @@ fn change_fields(cx: &mut Exec<'_>, fields: &Fields, len: usize) -> Result<(), E
 
 /// `proto-max-bulk-len`.
 fn max_bytes(cx: &Exec<'_>) -> u64 {
-    cx.shard.settings.string_max_bytes as u64
+    cx.shard.string_max_bytes() as u64
 }
 
 #[cfg(test)]

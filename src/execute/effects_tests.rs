@@ -323,6 +323,7 @@ fn where_keys_are_of_several_shards_each_has_its_own_effect() {
 fn nothing_expires_while_logs_are_loaded() {
     let mut bench = Bench::new();
     bench.shard.loading = true;
+    bench.shard.settings.string_max_bytes = 4;
     for line in [
         "SET a 1 PXAT 1",
         "SET b 1",
@@ -334,11 +335,15 @@ fn nothing_expires_while_logs_are_loaded() {
         "HPEXPIREAT h 1 FIELDS 1 f",
         "INCRBY a 1",
         "HINCRBY h f 1",
+        // Longer than the limit.
+        "SETRANGE e 5 x",
+        "APPEND e y",
+        "SETBIT e 63 1",
     ] {
         bench.run(line);
     }
     assert!(matches!(bench.shard.expire_some(&mut Budget::items(100)), ExpireProgress::IdleUntil(_)));
-    assert_eq!((bench.shard.dbs[0].len(), bench.shard.dbs[0].volatile_len()), (5, 4));
+    assert_eq!((bench.shard.dbs[0].len(), bench.shard.dbs[0].volatile_len()), (6, 4));
     assert_eq!(bench.shard.stats.expired_keys + bench.shard.stats.expired_subkeys, 0);
     bench.taken();
     bench.shard.loading = false;

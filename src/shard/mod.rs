@@ -226,6 +226,12 @@ impl Shard {
         if self.loading { i64::MIN } else { self.now_ms }
     }
 
+    /// The longest string that a command may make, in bytes. What is in a log was made under another limit, perhaps.
+    pub fn string_max_bytes(&self) -> usize {
+        const WHILE_LOADING: usize = 1 << 40;
+        if self.loading { WHILE_LOADING } else { self.settings.string_max_bytes }
+    }
+
     /// The hash function.
     pub fn hasher(&self) -> &Hasher {
         &self.hasher

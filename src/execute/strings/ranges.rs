@@ -33,7 +33,7 @@ pub fn setrange(cx: &mut Exec<'_>) -> Result<(), Error> {
     let value = cx.args[3];
     let offset =
         usize::try_from(integer(cx.args[2])?).map_err(|_| Error::text("ERR offset is out of range"))?;
-    let (key, max) = (cx.key(1), cx.shard.settings.string_max_bytes);
+    let (key, max) = (cx.key(1), cx.shard.string_max_bytes());
     let len = write(cx.shard, cx.db, &key)?.map_or(0, |item| item.str().len());
     if value.is_empty() {
         cx.reply.int(len as i64);
@@ -51,7 +51,7 @@ pub fn setrange(cx: &mut Exec<'_>) -> Result<(), Error> {
 
 /// `APPEND key value`.
 pub fn append(cx: &mut Exec<'_>) -> Result<(), Error> {
-    let (key, value, max) = (cx.key(1), cx.args[2], cx.shard.settings.string_max_bytes);
+    let (key, value, max) = (cx.key(1), cx.args[2], cx.shard.string_max_bytes());
     let len = match write(cx.shard, cx.db, &key)? {
         Some(item) => {
             let len = joint_len(item.str().len(), value.len(), max)?;
