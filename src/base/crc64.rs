@@ -1,13 +1,18 @@
 //! CRC-64 with the polynomial of Jones (`0xad93d23594c935a9`, reflected, initial and final value
 //! zero): the checksum at the end of RDB files and `DUMP` payloads.
 
-use crc_fast::{CrcAlgorithm, Digest};
+use crc_fast::{CrcAlgorithm, Digest, checksum_combine};
 
 /// The checksum of what `crc` is the checksum of, followed by `bytes`. It starts at zero.
 pub fn crc64(crc: u64, bytes: &[u8]) -> u64 {
     let mut digest = Digest::new_with_init_state(CrcAlgorithm::Crc64Redis, crc);
     digest.update(bytes);
     digest.finalize()
+}
+
+/// The checksum of two byte sequences one after the other, of which the second has `second_len` bytes.
+pub fn crc64_combine(first: u64, second: u64, second_len: u64) -> u64 {
+    checksum_combine(CrcAlgorithm::Crc64Redis, first, second, second_len)
 }
 
 #[cfg(test)]
@@ -37,6 +42,7 @@ mod tests {
         ) {
             let (head, tail) = bytes.split_at(at.index(bytes.len() + 1));
             prop_assert_eq!(crc64(crc64(0, head), tail), model(&bytes));
+            prop_assert_eq!(crc64_combine(crc64(0, head), crc64(0, tail), tail.len() as u64), model(&bytes));
         }
     }
 }

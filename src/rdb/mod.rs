@@ -8,6 +8,9 @@
 //! What comes in is not trusted: lengths are believed only as far as the bytes reach, so that memory is bounded by a
 //! multiple of the input, and every structure is checked throughout before it becomes a value (`sanitize-dump-payload yes`).
 
+pub mod file;
+#[cfg(test)]
+mod file_tests;
 mod hash;
 mod list;
 mod object;
@@ -15,7 +18,9 @@ mod old;
 mod packed;
 pub mod payload;
 mod read;
+pub mod scan;
 mod set;
+mod skip;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -43,6 +48,24 @@ pub enum Error {
     Empty,
 }
 
+/// What stands in a file in the place of a type byte: something else than an entry comes.
+pub(crate) mod opcodes {
+    pub(super) const SLOT_INFO: u8 = 244;
+    /// A function library.
+    pub(crate) const FUNCTION2: u8 = 245;
+    /// The same in a form that was never released.
+    pub(crate) const FUNCTION_PRE_GA: u8 = 246;
+    pub(super) const MODULE_AUX: u8 = 247;
+    pub(super) const IDLE: u8 = 248;
+    pub(super) const FREQUENCY: u8 = 249;
+    pub(super) const AUX: u8 = 250;
+    pub(super) const RESIZE_DB: u8 = 251;
+    pub(super) const EXPIRE_TIME_MS: u8 = 252;
+    pub(super) const EXPIRE_TIME: u8 = 253;
+    pub(super) const SELECT_DB: u8 = 254;
+    pub(super) const EOF: u8 = 255;
+}
+
 /// The type bytes.
 mod types {
     pub(super) const STRING: u8 = 0;
@@ -51,6 +74,8 @@ mod types {
     pub(super) const ZSET: u8 = 3;
     pub(super) const HASH: u8 = 4;
     pub(super) const ZSET_2: u8 = 5;
+    pub(super) const MODULE: u8 = 6;
+    pub(super) const MODULE_2: u8 = 7;
     pub(super) const HASH_ZIPMAP: u8 = 9;
     pub(super) const LIST_ZIPLIST: u8 = 10;
     pub(super) const SET_INTSET: u8 = 11;

@@ -8,6 +8,10 @@ use crate::base::lzf;
 use crate::base::number::parse_f64;
 use crate::types::Str;
 
+const UNKNOWN_FORM: Error = Error::Corrupt("an unknown form of a string");
+/// From here on the length of a double's digits stands for a value that has none.
+const NO_DIGITS: u8 = 253;
+
 /// Reads from bytes, front to back.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
@@ -125,8 +129,29 @@ impl<'a> Reader<'a> {
                 let bytes = usize::try_from(len).ok().and_then(|len| lzf::decompress(stored, len));
                 Text::Bytes(bytes.ok_or(Error::Corrupt("a string that cannot be decompressed"))?.into())
             }
-            _ => return Err(Error::Corrupt("an unknown form of a string")),
+            _ => return Err(UNKNOWN_FORM),
         })
+    }
+
+    /// How many bytes follow the beginning of a string, which is read.
+    pub(super) fn text_len(&mut self) -> Result<u64, Error> {
+        Ok(match self.head()? {
+            Head::Length(length) => length,
+            Head::Special(INT8) => 1,
+            Head::Special(INT16) => 2,
+            Head::Special(INT32) => 4,
+            Head::Special(LZF) => {
+                let stored = self.length()?;
+                self.length()?;
+                stored
+            }
+            Head::Special(_) => return Err(UNKNOWN_FORM),
+        })
+    }
+
+    /// How many bytes follow the beginning of a double as its digits, which is read.
+    pub(super) fn digits_len(&mut self) -> Result<u64, Error> {
+        self.byte().map(|len| if len >= NO_DIGITS { 0 } else { len.into() })
     }
 
     /// The bytes of a string.

@@ -36,6 +36,12 @@ impl Output for Vec<u8> {
     }
 }
 
+impl<O: Output> Output for &mut O {
+    fn put(&mut self, bytes: &[u8]) {
+        (**self).put(bytes);
+    }
+}
+
 /// Counts what is written.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Count(pub usize);

@@ -18,14 +18,11 @@ use super::task::Pause;
 use super::vm::Vm;
 use crate::protocol::Error;
 use crate::protocol::resp::Resp;
-use crate::rdb::{Reader, Writer, payload};
+use crate::rdb::opcodes::{FUNCTION_PRE_GA, FUNCTION2};
+use crate::rdb::{Reader, Writer, file, payload};
 
 /// How many programs can be under way on a core.
 const VMS_MAX: usize = 8;
-/// The opcode before a library in an RDB file, and the first version that has it.
-const FUNCTION2: u8 = 245;
-const FUNCTION_PRE_GA: u8 = 246;
-const FUNCTION2_VERSION: u16 = 10;
 
 /// VMs of a core.
 struct Pool {
@@ -290,7 +287,7 @@ impl Scripts {
             writer.byte(FUNCTION2);
             writer.blob(&library.text);
         }
-        payload::sealed(writer.into_output(), FUNCTION2_VERSION)
+        payload::sealed(writer.into_output(), file::VERSION_OF_LIBRARIES)
     }
 }
 
