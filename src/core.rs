@@ -12,6 +12,7 @@ mod connections;
 mod dispatch;
 mod events;
 pub mod journal;
+pub mod loading;
 mod programs;
 mod publish;
 mod remote;
@@ -132,6 +133,7 @@ impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
         self.state.run_own_messages();
         self.state.resume_clients();
         self.state.run_own_messages();
+        let loads = self.state.load_some();
         let upkeep_left = self.state.upkeep();
         self.state.broadcast();
         self.send_messages();
@@ -140,6 +142,7 @@ impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
         self.state.flush(&mut self.io);
         self.state.end_turn();
         upkeep_left
+            || loads
             || !self.state.runnable.is_empty()
             || !self.state.next_turn.is_empty()
             || self.state.blocking.has_pending()

@@ -25,6 +25,7 @@ use crate::runtime::mailbox::ThreadMailbox;
 use crate::runtime::ring::{Doorbells, RingIo};
 use crate::shard::Hasher;
 use crate::shared::Shared;
+use crate::shared::load::{Load, LoadMode, LoadPlan};
 use crate::storage;
 
 /// Runs a server with this configuration until it is told to stop. `warnings` are logged at the start.
@@ -166,6 +167,11 @@ fn serve(config: Config, log: Log, cpus: &[usize]) -> ExitCode {
         return ExitCode::FAILURE;
     }
     write_pidfile(&shared);
+    shared.startup_bytes.store(shared.note_memory().0, Ordering::Relaxed);
+    if let Err(error) = begin_load(&shared, clock.unix_us() / 1000) {
+        shared.log.warning(format_args!("Fatal error loading the DB: {error}. Exiting."));
+        return ExitCode::FAILURE;
+    }
     let storage = start_storage(&shared);
     let doorbells = Doorbells::new(cpus.len());
     let (ready, readiness) = mpsc::channel();
@@ -188,7 +194,10 @@ fn serve(config: Config, log: Log, cpus: &[usize]) -> ExitCode {
     drop(ready);
     let failures: Vec<String> = readiness.iter().filter_map(Result::err).collect();
     if failures.is_empty() {
-        announce(&shared);
+        let stops = || shared.stopping.load(Ordering::Relaxed);
+        if shared.load().is_none_or(|load| load.wait(stops)) {
+            announce(&shared);
+        }
     } else {
         shared.stopping.store(true, Ordering::Relaxed);
         shared.log.warning(format_args!("{}", failures[0]));
@@ -200,6 +209,17 @@ fn serve(config: Config, log: Log, cpus: &[usize]) -> ExitCode {
     storage.join().expect("panics abort the process");
     withdraw(&shared);
     if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Begins to load what the server was told to begin with, if there is anything. The cores take it from there.
+fn begin_load(shared: &Shared, now_ms: i64) -> io::Result<()> {
+    let (config, _) = shared.config.current();
+    if config.dbfilename.try_exists()? {
+        let mode = LoadMode { flush: false, replace: false };
+        let plan = LoadPlan::of_snapshot(config.dbfilename.clone());
+        shared.set_load(Load::begin(plan, mode, shared.map.shards(), now_ms)?);
+    }
+    Ok(())
 }
 
 /// What one core's thread starts with.
@@ -268,7 +288,6 @@ fn write_pidfile(shared: &Shared) {
 fn announce(shared: &Shared) {
     let (config, _) = shared.config.current();
     let shards = shared.map.shards();
-    shared.startup_bytes.store(shared.note_memory().0, Ordering::Relaxed);
     shared.log.notice(format_args!("Running mode=standalone, port={}, shards={shards}.", config.port));
     shared.log.notice(format_args!("Server initialized"));
     if config.port > 0 {

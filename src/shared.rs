@@ -1,12 +1,16 @@
 //! The little that all cores share: the configuration, counters that are touched once per connection, and the logs that
 //! operators read. Keys, clients and statistics belong to one core each.
 
+pub mod load;
+
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use self::load::Load;
 use crate::config::Config;
 use crate::observe::latency::LatencyMonitor;
+use crate::observe::loading::Loading;
 use crate::observe::log::Log;
 use crate::observe::slowlog::SlowLog;
 use crate::route::ShardMap;
@@ -79,6 +83,8 @@ pub struct Shared {
     pub stopping: AtomicBool,
     /// Cores that listen for connections.
     listening: AtomicU32,
+    /// The loading of the data set that is going on, or the last one.
+    load: Mutex<Option<Arc<Load>>>,
     /// The slow log.
     pub slowlog: Mutex<SlowLog>,
     /// The latency monitor.
@@ -131,6 +137,7 @@ impl Shared {
             tracked_keys: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
             listening: AtomicU32::new(map.shards() as u32),
+            load: Mutex::default(),
             slowlog: Mutex::new(SlowLog::default()),
             latency: Mutex::new(LatencyMonitor::default()),
             log,
@@ -155,6 +162,21 @@ impl Shared {
         while self.listening.load(Ordering::Relaxed) > 0 && Instant::now() < deadline {
             std::thread::sleep(Duration::from_micros(200));
         }
+    }
+
+    /// The loading of the data set that is going on, or the last one.
+    pub fn load(&self) -> Option<Arc<Load>> {
+        lock(&self.load).clone()
+    }
+
+    /// Sets what [`Shared::load`] returns.
+    pub fn set_load(&self, load: Arc<Load>) {
+        *lock(&self.load) = Some(load);
+    }
+
+    /// How far the data set is loaded.
+    pub fn loading(&self) -> Loading {
+        self.load().map(|load| load.figures()).unwrap_or_default()
     }
 
     /// A script or function has run for long, or does so no more.

@@ -39,7 +39,7 @@ pub fn config_get(cx: &mut Cx<'_>) -> Result<Flow, Error> {
 /// # Errors
 /// Redis's, and then nothing is changed.
 pub fn config_set(cx: &mut Cx<'_>) -> Result<Flow, Error> {
-    let caller = Caller { local: cx.client().is_local, loading: false };
+    let caller = Caller { local: cx.client().is_local, loading: cx.core.loading.is_some() };
     let core = &*cx.core;
     core.shared.config.update(|current| {
         let (config, changed) = current.set(&cx.args[2..], caller)?;

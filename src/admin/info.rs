@@ -31,6 +31,7 @@ pub fn info(_: &mut Cx<'_>) -> Result<Flow, Error> {
             run_id: &shared.run_id,
             replication_id: &replication_id,
             executable: &shared.executable,
+            loading: shared.loading(),
             scripts: {
                 let figures = shared.scripts.figures();
                 Scripts {

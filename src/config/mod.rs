@@ -136,6 +136,10 @@ fields! {
     pub aof_unsynced_max_bytes: u64,
     /// Interval of syncs.
     pub aof_sync_interval_ms: u32,
+    /// Snapshots end with a checksum.
+    pub rdbchecksum: bool,
+    /// Microseconds of rest per key that is loaded from a snapshot.
+    pub key_load_delay_us: i32,
     /// Memory limit, 0 for none.
     pub maxmemory_bytes: u64,
     /// Eviction policy.

@@ -6,6 +6,7 @@ use crate::command::spec::Flags;
 use crate::command_table::Run;
 use crate::core::dispatch::Whose;
 use crate::core::state::CoreState;
+use crate::net::client::Client;
 use crate::protocol::Error;
 use crate::route::message::{Message, OwnedArgs, ReplyTo};
 use crate::runtime::io::ConnId;
@@ -37,6 +38,9 @@ impl CoreState {
         let now = self.clock.ticks();
         let duration_ns = self.clock.ticks_to_ns(now.wrapping_sub(started_ticks));
         self.last_ticks = now;
+        if whose.to.client == Client::REPLAY {
+            return;
+        }
         self.stats.record(command.id, duration_ns, error.is_some(), self.hot.latency_tracking);
         if let Some(error) = error {
             self.stats.record_error(&error.to_string());

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use crate::admin::connection;
 use crate::core::state::{CoreState, Order, Pause};
-use crate::net::client::{Client, Running, Waiting};
-use crate::net::hold::Hold;
-use crate::net::reply_row::ReplyRow;
+use crate::net::client::{Client, Waiting};
 use crate::route::message::Message;
 use crate::runtime::io::{ConnId, CoreId, Event, Io, Socket};
 
@@ -55,38 +53,15 @@ impl CoreState {
         let conn = self.clients.next_id();
         let refusal = self.refusal(&socket);
         let now_ms = self.now_ms();
+        let id = self.shared.last_client_id.fetch_add(1, Ordering::Relaxed) + 1;
         let mut client = Client {
-            id: self.shared.last_client_id.fetch_add(1, Ordering::Relaxed) + 1,
-            conn,
             fd: socket.handle.number(),
             peer: socket.peer.clone(),
             local: socket.local.clone(),
             is_local: socket.is_local,
             is_unix: socket.is_unix,
             refused: refusal.is_some(),
-            created_ms: now_ms,
-            active_ms: now_ms,
-            last_command: None,
-            session: connection::new_session(self),
-            subscriptions: Default::default(),
-            running: Running::default(),
-            input: None,
-            row: ReplyRow::default(),
-            hold: Hold::default(),
-            remembered: false,
-            sending_bytes: 0,
-            output_peak_bytes: 0,
-            sending: false,
-            dirty: false,
-            waiting: Waiting::No,
-            receive_paused: false,
-            half_closed: false,
-            remote_reply_bytes: Client::REMOTE_REPLY_BYTES,
-            close_after_reply: false,
-            closing: false,
-            soft_limit_since_ms: None,
-            received_bytes: 0,
-            sent_bytes: 0,
+            ..Client::new(id, conn, connection::new_session(self), now_ms)
         };
         if let Some(text) = refusal {
             self.stats.rejected_connections += 1;
@@ -207,6 +182,9 @@ impl CoreState {
         for conn in dirty.drain(..) {
             let Some(client) = self.clients.get_mut(conn) else { continue };
             client.dirty = false;
+            if client.replay.is_some() {
+                continue;
+            }
             if !client.hold.is_idle(self.journal.safe()) {
                 self.hold_back(conn, io);
             } else if client.sending {

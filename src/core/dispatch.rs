@@ -12,9 +12,11 @@ use crate::command::keys::{self, KeyPlan};
 use crate::command::lookup::Command;
 use crate::command::spec::{Flags, Spread};
 use crate::command_table::Run;
+use crate::core::loading::LOADING;
+use crate::core::loading::replay::unknown_in_log;
 use crate::core::state::{CoreState, Order, Waiter};
 use crate::execute::{self, Exec, Wait};
-use crate::net::client::{Client, Input, ReplyMode, Running, Waiting};
+use crate::net::client::{BAD_FORMAT, Client, Input, ReplyMode, Running, Waiting};
 use crate::net::multi::Multi;
 use crate::protocol::Error;
 use crate::protocol::resp::{Limits, ManyArgs, Parsed, Parser, Reply, whole_array};
@@ -91,9 +93,14 @@ impl CoreState {
         let Some(client) = self.clients.get_mut(conn) else { return };
         client.received_bytes += data.len() as u64;
         client.active_ms = now_ms;
-        if client.close_after_reply {
+        self.take_in(conn, data);
+    }
+
+    /// Runs what a client has sent, or keeps it until it is complete or may run.
+    pub(super) fn take_in(&mut self, conn: ConnId, data: &[u8]) {
+        let Some(client) = self.clients.get_mut(conn).filter(|client| !client.close_after_reply) else {
             return;
-        }
+        };
         if client.input.is_none() && client.is_ready() {
             let mut parser = std::mem::take(&mut self.parser);
             let (used, at_least) = self.run_requests(conn, data, &mut parser);
@@ -148,7 +155,7 @@ impl CoreState {
 
     /// Keeps a client's unparsed input within bounds: stops reading, or closes the connection.
     fn bound_input(&mut self, conn: ConnId) {
-        let Some(client) = self.clients.get_mut(conn) else { return };
+        let Some(client) = self.clients.get_mut(conn).filter(|client| client.replay.is_none()) else { return };
         let unparsed = client.input.as_ref().map_or(0, |input| input.bytes().len());
         let held = unparsed + client.session.multi_bytes();
         if held as u64 > self.config.client_query_buffer_limit_bytes {
@@ -177,7 +184,8 @@ impl CoreState {
             }
             let Some(client) = self.clients.get(conn) else { return (input.len(), 0) };
             let limits = Limits {
-                bulk_max_bytes: self.hot.bulk_max_bytes,
+                // What a log holds was accepted once.
+                bulk_max_bytes: if client.replay.is_some() { u32::MAX as usize } else { self.hot.bulk_max_bytes },
                 unauthenticated: !client.session.authenticated && self.hot.password,
             };
             let (next, progress) = if parser.is_at_start() {
@@ -212,7 +220,7 @@ impl CoreState {
         if !client.is_ready() {
             return false;
         }
-        let has_room = client.output_bytes() <= OUTPUT_PAUSE_BYTES;
+        let has_room = client.output_bytes() <= OUTPUT_PAUSE_BYTES || client.replay.is_some();
         if !has_room {
             // Nothing can be sent as long as the first reply is still to come.
             client.waiting = if client.row.gaps() > 0 { Waiting::Replies } else { Waiting::Room };
@@ -282,6 +290,9 @@ impl CoreState {
         parser: &mut Parser,
         limits: &Limits,
     ) -> Result<(Next, usize), usize> {
+        if let Some(outcome) = self.pass_over(conn, frame, parser) {
+            return outcome;
+        }
         match parser.parse(frame, limits) {
             Ok(Parsed::Request { frame_len }) => {
                 let next = {
@@ -296,6 +307,7 @@ impl CoreState {
                 Ok((Next::Taken, frame_len))
             }
             Ok(Parsed::Incomplete { at_least }) => Err(at_least),
+            Err(_) if self.note_damage(conn, || BAD_FORMAT.to_owned()) => Ok((Next::Again, 0)),
             Err(error) => {
                 self.stats.protocol_errors += 1;
                 self.fail(conn, &error.to_string());
@@ -381,6 +393,9 @@ impl CoreState {
         if client.only_listens() && !may_run_while_listening(command) {
             return self.reject(conn, Some(command), &only_listening(command));
         }
+        if self.loading.is_some() && self.is_denied_while_loading(conn, command) {
+            return self.reject(conn, Some(command), &LOADING);
+        }
         if self.pause.is_some() && self.must_pause(conn, command) {
             return Next::Again;
         }
@@ -405,7 +420,7 @@ impl CoreState {
         };
         // Only now: a request that has to wait comes here again. Programs show themselves and what they run.
         let is_program = matches!(command.entry.run, Run::Exec | Run::Script(_));
-        if self.monitored && next == Next::Taken && !is_program {
+        if self.monitored && next == Next::Taken && !is_program && !self.is_replay(conn) {
             self.feed_monitors(conn, command, args, false);
         }
         next
@@ -442,6 +457,9 @@ impl CoreState {
     /// Answers a request that is no command, or has the wrong number of arguments.
     #[cold]
     fn refuse(&mut self, conn: ConnId, args: &[&[u8]], known: Option<&'static Command>) -> Next {
+        if self.note_damage(conn, || unknown_in_log(args[0])) {
+            return Next::Again;
+        }
         if is_cross_protocol(args[0]) {
             return self.refuse_http(conn);
         }
@@ -476,7 +494,7 @@ impl CoreState {
             return false;
         }
         match self.clients.get_mut(conn) {
-            Some(client) if !client.session.monitor => {
+            Some(client) if !client.session.monitor && client.replay.is_none() => {
                 client.waiting = Waiting::Paused;
                 true
             }
@@ -513,7 +531,7 @@ impl CoreState {
                 self.map.owner(key.slot)
             }
             (Spread::Cursor, _) => self.owner_of_cursor(args[1]),
-            (Spread::Shards(_), _) if self.map.shards() > 1 => {
+            (Spread::Shards(_), _) if self.map.shards() > 1 && !self.replays_own_log(conn) => {
                 return self.run_over_shards(conn, command, args, &keys);
             }
             (Spread::Patterns, plan) if self.map.shards() > 1 && execute::sort::follows_patterns(args) => {

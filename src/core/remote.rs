@@ -119,6 +119,7 @@ impl CoreState {
             Message::Redirect { to, of, keys } => self.on_redirect(from, to, of, &batch.args(keys)),
             Message::Broken { of } => self.on_broken(of),
             Message::Forget { client } => self.tracking.table.forget(client),
+            Message::Quiet => self.on_quiet(),
             Message::Monitor { line } => admin::monitor::deliver(self, &line),
         }
     }
@@ -392,6 +393,10 @@ impl CoreState {
                 Err(access) => {
                     return self.wait_in_line(access, true, Waiter::Watch { from, number, client });
                 }
+            },
+            Query::Load => match self.shared.load() {
+                Some(load) => return self.begin_load(&load, Some((from, number))),
+                None => Answer::Done,
             },
             query => admin::query::answer(self, from, query),
         };

@@ -17,6 +17,7 @@ use crate::command::spec::Flags;
 use crate::config::{AppendFsync, Config};
 use crate::core::blocking::Blocking;
 use crate::core::journal::Journal;
+use crate::core::loading::Loading;
 use crate::core::programs::{Program, Scripting};
 use crate::core::tracking::Tracking;
 use crate::core::upkeep::Schedule;
@@ -247,6 +248,10 @@ pub struct CoreState {
     pub crowded: Vec<ConnId>,
     /// What to ask of the system.
     pub orders: Vec<Order>,
+    /// The data set is being loaded.
+    pub loading: Option<Box<Loading>>,
+    /// Other cores that have nothing under way any more from before the next loading.
+    pub(super) quiet_cores: usize,
     /// `CLIENT PAUSE`, if in force.
     pub pause: Option<Pause>,
     /// Work that nobody asks for rests (`DEBUG PAUSE-CRON`).
@@ -328,6 +333,8 @@ impl CoreState {
             runnable: VecDeque::new(),
             crowded: Vec::new(),
             orders: Vec::new(),
+            loading: None,
+            quiet_cores: 0,
             pause: None,
             upkeep_paused: false,
             pubsub: PubSub::default(),
@@ -349,6 +356,9 @@ impl CoreState {
         };
         state.workbench.modified.note_every(true);
         state.apply_config();
+        if let Some(load) = state.shared.load() {
+            state.begin_load(&load, None);
+        }
         state
     }
 

@@ -158,6 +158,19 @@ impl Running {
     }
 }
 
+/// Why a log cannot be replayed whose bytes are no commands.
+pub const BAD_FORMAT: &str = "Bad file format reading the append only file: make a backup of your AOF file, then use \
+                              ./redis-check-aof --fix <filename>";
+
+/// What a client is about that replays a log. It has no connection; see `core::loading`.
+#[derive(Debug)]
+pub struct Replay {
+    /// Commands on whole databases concern the core's own shard only.
+    pub own_shard: bool,
+    /// What was found that is no command. Nothing runs after it.
+    pub damage: Option<String>,
+}
+
 /// One client.
 #[derive(Debug)]
 pub struct Client {
@@ -219,6 +232,8 @@ pub struct Client {
     pub closing: bool,
     /// Since when the soft output limit is exceeded, Unix milliseconds.
     pub soft_limit_since_ms: Option<i64>,
+    /// It replays a log.
+    pub replay: Option<Box<Replay>>,
     /// Bytes received over its life.
     pub received_bytes: u64,
     /// Bytes sent over its life.
@@ -226,6 +241,47 @@ pub struct Client {
 }
 
 impl Client {
+    /// The id of clients that replay logs, one on each core at a time.
+    pub const REPLAY: u64 = u64::MAX;
+
+    /// A client of which nothing is known yet but this; `now_ms` in Unix milliseconds.
+    pub fn new(id: u64, conn: ConnId, session: Session, now_ms: i64) -> Client {
+        Client {
+            id,
+            conn,
+            fd: 0,
+            peer: String::new(),
+            local: String::new(),
+            is_local: true,
+            is_unix: false,
+            refused: false,
+            created_ms: now_ms,
+            active_ms: now_ms,
+            last_command: None,
+            session,
+            subscriptions: Counts::default(),
+            running: Running::default(),
+            input: None,
+            row: ReplyRow::default(),
+            hold: Hold::default(),
+            remembered: false,
+            sending_bytes: 0,
+            output_peak_bytes: 0,
+            sending: false,
+            dirty: false,
+            waiting: Waiting::No,
+            receive_paused: false,
+            half_closed: false,
+            remote_reply_bytes: Client::REMOTE_REPLY_BYTES,
+            close_after_reply: false,
+            closing: false,
+            soft_limit_since_ms: None,
+            replay: None,
+            received_bytes: 0,
+            sent_bytes: 0,
+        }
+    }
+
     /// Whether requests may run now.
     #[inline]
     pub fn is_ready(&self) -> bool {

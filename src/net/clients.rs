@@ -60,14 +60,14 @@ impl Clients {
         self.get_mut(id).filter(|found| found.id == client)
     }
 
-    /// All clients.
+    /// All clients that have a connection.
     pub fn iter(&self) -> impl Iterator<Item = &Client> {
-        self.places.iter().flatten().map(Box::as_ref)
+        self.places.iter().flatten().map(Box::as_ref).filter(|client| client.replay.is_none())
     }
 
-    /// All clients, mutable.
+    /// The same, mutable.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Client> {
-        self.places.iter_mut().flatten().map(Box::as_mut)
+        self.places.iter_mut().flatten().map(Box::as_mut).filter(|client| client.replay.is_none())
     }
 
     /// Number of clients.

@@ -8,6 +8,7 @@ use std::fmt::Write;
 use crate::base::number::human_bytes;
 use crate::command::lookup::Lookup;
 use crate::config::{Config, REDIS_VERSION, Supervised};
+use crate::observe::loading::Loading;
 use crate::observe::memory::Memory;
 use crate::observe::stats::{CommandStats, Stats};
 use crate::runtime::{cpu, system};
@@ -88,6 +89,8 @@ pub struct Facts<'a> {
     pub executable: &'a str,
     /// Scripts and functions.
     pub scripts: Scripts,
+    /// Loading the data set.
+    pub loading: Loading,
 }
 
 /// What is kept of scripts and functions.
@@ -303,8 +306,9 @@ impl Facts<'_> {
     }
 
     fn persistence(&self, text: &mut Text) {
+        let loading = &self.loading;
+        text.line("loading", u8::from(loading.active));
         text.zeros(&[
-            "loading",
             "async_loading",
             "current_cow_peak",
             "current_cow_size",
@@ -321,8 +325,10 @@ impl Facts<'_> {
         text.zeros(&[
             "rdb_saves",
             "rdb_last_cow_size",
-            "rdb_last_load_keys_expired",
-            "rdb_last_load_keys_loaded",
+        ]);
+        text.line("rdb_last_load_keys_expired", loading.keys_expired);
+        text.line("rdb_last_load_keys_loaded", loading.keys_loaded);
+        text.zeros(&[
             "aof_enabled",
             "aof_rewrite_in_progress",
             "aof_rewrite_scheduled",
@@ -333,6 +339,14 @@ impl Facts<'_> {
         text.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
         text.line("aof_last_write_status", "ok");
         text.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+        if loading.active {
+            text.line("loading_start_time", loading.started_ms / 1000);
+            text.line("loading_total_bytes", loading.total_bytes);
+            text.line("loading_rdb_used_mem", loading.used_memory_bytes);
+            text.line("loading_loaded_bytes", loading.loaded_bytes);
+            text.line("loading_loaded_perc", format_args!("{:.2}", loading.percent()));
+            text.line("loading_eta_seconds", loading.seconds_left(self.now_us / 1000));
+        }
     }
 
     fn stats(&self, text: &mut Text) {
@@ -539,6 +553,7 @@ mod tests {
             replication_id: "b",
             executable: "/bin/x",
             scripts: Scripts::default(),
+            loading: Loading::default(),
         };
         render(&facts, &select(names))
     }

@@ -2,6 +2,7 @@
 
 pub mod info;
 pub mod latency;
+pub mod loading;
 pub mod log;
 pub mod memory;
 pub mod rates;

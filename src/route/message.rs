@@ -491,6 +491,8 @@ pub enum Message {
         /// The line without its leading `+`.
         line: Vec<u8>,
     },
+    /// I have nothing under way any more that began before the data set is loaded again.
+    Quiet,
 }
 
 const _: () = assert!(size_of::<Message>() <= 72);
@@ -608,6 +610,8 @@ pub enum Query {
         /// The keys.
         keys: OwnedArgs,
     },
+    /// Load what was made known to all cores; answered when all have loaded it.
+    Load,
     /// Clients of the asking core have begun or ended subscriptions.
     Subscriptions(Arc<Vec<Change>>),
     /// Clients of the asking core begin to be told of keys, or end it.

@@ -86,6 +86,10 @@ pub(super) static PARAMETERS: &[Parameter] = rows! {
     "save": special(save) = "3600 1 300 100 60 10000", MULTI;
     /// Name of the snapshot in `dir`.
     "dbfilename": path(check::db_filename) = "dump.rdb", PROTECTED => dbfilename;
+    /// Write and check a checksum.
+    "rdbchecksum": yes_no = "yes", FIXED => rdbchecksum;
+    /// Microseconds to sleep per key that is loaded, for tests; nothing below 0.
+    "key-load-delay": number(i32::MIN, i32::MAX) = "0", HIDDEN => key_load_delay_us;
 
     // The append only files.
 

@@ -1,0 +1,167 @@
+//! Replaying a log: a client without a socket, whose requests are the commands of a file.
+//!
+//! Its commands take the way of all others, so that whatever a command may be, it is replayed. What differs is in
+//! [`Replay`]: lines that begin with `#` are passed over between commands, what is no command is damage and not answered,
+//! replies are dropped, and nothing of it is counted or shown.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use memchr::memchr;
+
+use super::Failure;
+use crate::core::dispatch::Next;
+use crate::core::state::CoreState;
+use crate::net::client::{BAD_FORMAT, Client, Replay, Session, Waiting};
+use crate::protocol::resp::Parser;
+use crate::runtime::io::ConnId;
+
+/// Bytes that are given to the client at once.
+const PIECE_BYTES: usize = 64 << 10;
+/// The longest line between commands, as in Redis.
+const NOTE_BYTES_MAX: usize = 1023;
+
+/// A log that is being replayed.
+pub(super) struct Log {
+    path: Arc<Path>,
+    conn: ConnId,
+    /// Where in the file what has not been given to the client begins.
+    offset: u64,
+    /// How much of the chunk at hand it was given.
+    fed: usize,
+}
+
+impl Log {
+    /// Whether it was given all of a chunk; then the next one begins.
+    pub(super) fn is_fed(&mut self, chunk: &[u8]) -> bool {
+        let all = self.fed == chunk.len();
+        if all {
+            self.fed = 0;
+        }
+        all
+    }
+}
+
+impl CoreState {
+    /// Begins to replay a file from somewhere on.
+    pub(super) fn begin_replay(&mut self, path: Arc<Path>, offset: u64, own: bool) -> Log {
+        let conn = self.clients.next_id();
+        let session = Session { authenticated: true, ..Session::default() };
+        let mut client = Client::new(Client::REPLAY, conn, session, self.now_ms());
+        client.replay = Some(Box::new(Replay { own_shard: own, damage: None }));
+        self.clients.insert(client);
+        Log { path, conn, offset, fed: 0 }
+    }
+
+    /// Whether the client has run all that it was given and is complete.
+    pub(super) fn is_idle(&mut self, log: &Log) -> Result<bool, Failure> {
+        self.drop_replies(log.conn);
+        self.check(log)?;
+        let Some(client) = self.clients.get(log.conn) else { return Ok(true) };
+        let has_more = client.input.as_ref().is_some_and(|input| input.is_worth_a_try());
+        Ok(client.is_ready() && !has_more)
+    }
+
+    /// Gives the client the next bytes of a chunk. Returns how many.
+    pub(super) fn feed(&mut self, log: &mut Log, chunk: &[u8]) -> Result<usize, Failure> {
+        let piece = &chunk[log.fed..chunk.len().min(log.fed + PIECE_BYTES)];
+        log.fed += piece.len();
+        log.offset += piece.len() as u64;
+        self.take_in(log.conn, piece);
+        self.drop_replies(log.conn);
+        self.check(log)?;
+        Ok(piece.len())
+    }
+
+    /// Forgets what the client was answered.
+    fn drop_replies(&mut self, conn: ConnId) {
+        let Some(client) = self.clients.get_mut(conn) else { return };
+        let replies = client.row.take_ready();
+        self.recycle_buffer(replies);
+    }
+
+    /// Whether all that has run so far was a command.
+    fn check(&mut self, log: &Log) -> Result<(), Failure> {
+        let Some(client) = self.clients.get_mut(log.conn) else { return Ok(()) };
+        let waiting = client.input.as_ref().map_or(0, |input| input.bytes().len()) as u64;
+        let damage = client.replay.as_mut().and_then(|replay| replay.damage.take());
+        // Nothing else ends it.
+        let damage = damage.or_else(|| client.close_after_reply.then(|| BAD_FORMAT.to_owned()));
+        let Some(damage) = damage else { return Ok(()) };
+        Err(log.failure(log.offset - waiting, &damage))
+    }
+
+    /// Whether a client replays a log.
+    pub(in crate::core) fn is_replay(&self, conn: ConnId) -> bool {
+        self.replay_of(conn).is_some()
+    }
+
+    /// Whether a client replays the log of this core's shard.
+    #[cold]
+    pub(in crate::core) fn replays_own_log(&self, conn: ConnId) -> bool {
+        self.replay_of(conn).is_some_and(|replay| replay.own_shard)
+    }
+
+    fn replay_of(&self, conn: ConnId) -> Option<&Replay> {
+        self.clients.get(conn)?.replay.as_deref()
+    }
+
+    /// Takes note of what is no command in a log; false if the client replays none.
+    #[cold]
+    pub(in crate::core) fn note_damage(&mut self, conn: ConnId, damage: impl FnOnce() -> String) -> bool {
+        let Some(client) = self.clients.get_mut(conn) else { return false };
+        let Some(replay) = &mut client.replay else { return false };
+        replay.damage = Some(damage());
+        client.close_after_reply = true;
+        true
+    }
+
+    /// Passes over a line between the commands of a log that is none, and refuses whatever else begins there but a command.
+    pub(in crate::core) fn pass_over(
+        &mut self,
+        conn: ConnId,
+        frame: &[u8],
+        parser: &Parser,
+    ) -> Option<Result<(Next, usize), usize>> {
+        if !parser.is_at_start() || frame[0] == b'*' || !self.is_replay(conn) {
+            return None;
+        }
+        let damaged = frame[0] != b'#';
+        Some(match memchr(b'\n', &frame[..frame.len().min(NOTE_BYTES_MAX)]) {
+            Some(end) if !damaged => Ok((Next::Taken, end + 1)),
+            None if !damaged && frame.len() < NOTE_BYTES_MAX => Err(frame.len() + 1),
+            _ => {
+                self.note_damage(conn, || BAD_FORMAT.to_owned());
+                Ok((Next::Again, 0))
+            }
+        })
+    }
+
+    /// The file has come to its end.
+    pub(super) fn end_replay(&mut self, log: Log) -> Result<(), Failure> {
+        let Some(client) = self.clients.remove(log.conn) else { return Ok(()) };
+        self.clients.free(log.conn);
+        let rest = client.input.as_ref().map_or(0, |input| input.bytes().len()) as u64;
+        debug_assert!(client.waiting == Waiting::No && client.row.gaps() == 0);
+        if rest > 0 || client.session.multi.is_some() {
+            return Err(log.failure(
+                log.offset - rest,
+                "Unexpected end of file reading the append only file. You can: 1) Make a backup of your AOF file, then use \
+                 ./redis-check-aof --fix <filename>. 2) Alternatively you can set the 'aof-load-truncated' configuration \
+                 option to yes and restart the server.",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What to say of a command in a log that this server does not know, or not with so many arguments.
+pub(in crate::core) fn unknown_in_log(name: &[u8]) -> String {
+    format!("Unknown command '{}' reading the append only file", String::from_utf8_lossy(name))
+}
+
+impl Log {
+    fn failure(&self, offset: u64, damage: &str) -> Failure {
+        Failure(vec![format!("{damage} ({} at offset {offset})", self.path.display())])
+    }
+}

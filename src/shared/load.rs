@@ -1,0 +1,396 @@
+//! Loading a data set from files: what is to be loaded, how far it has come, and the bytes on their way to the cores.
+//!
+//! A thread reads the files, in order, and passes *portions* to the cores through bounded channels. All cores get the
+//! same bytes of an RDB file, and each takes the keys of its own slots; a log goes to one core. No core begins with a part
+//! before all have finished the part before it ([`Portion::Together`]).
+//!
+//! Invariant: `arrived` is the sum, over all cores, of how often each has finished a part.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use flume::{Receiver, Sender};
+
+use super::lock;
+use crate::observe::loading::Loading;
+use crate::runtime::io::CoreId;
+
+/// Bytes read at once.
+const CHUNK_BYTES: usize = 1 << 20;
+/// Portions on their way to one core.
+const PORTIONS_MAX: usize = 8;
+/// How an RDB file begins.
+const MAGIC: &[u8; 5] = b"REDIS";
+
+/// What an RDB file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A snapshot of its own: keys whose time is over are left out.
+    Snapshot,
+    /// What logs continue: they say themselves what has expired.
+    Base,
+    /// The same, and a log stands behind it in the same file.
+    Preamble,
+}
+
+/// A part of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogPart {
+    /// The core whose log it is, which replays it in parallel to others, in order with its other parts, on its own shard
+    /// only; `None` for commands on any keys.
+    pub core: Option<CoreId>,
+    /// The file.
+    pub path: PathBuf,
+    /// The bytes of it that are replayed: complete commands, and lines that begin with `#`. May reach beyond the end.
+    pub range: Range<u64>,
+}
+
+/// What is to be loaded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoadPlan {
+    /// An RDB file to begin with.
+    pub base: Option<(Kind, PathBuf)>,
+    /// Logs to go on with. Neighbours that name a core are replayed in parallel, all others one after the other.
+    pub logs: Vec<LogPart>,
+}
+
+impl LoadPlan {
+    /// Loads one RDB file.
+    pub fn of_snapshot(path: PathBuf) -> LoadPlan {
+        LoadPlan { base: Some((Kind::Snapshot, path)), logs: Vec::new() }
+    }
+
+    /// Loads an append only file as servers before Redis 7.0 wrote it: commands, perhaps behind an RDB file.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn of_single_log(path: PathBuf) -> io::Result<LoadPlan> {
+        let mut first = Vec::new();
+        File::open(&path)?.take(MAGIC.len() as u64).read_to_end(&mut first)?;
+        Ok(if first == MAGIC {
+            LoadPlan { base: Some((Kind::Preamble, path)), logs: Vec::new() }
+        } else {
+            LoadPlan { base: None, logs: vec![LogPart { core: None, path, range: 0..u64::MAX }] }
+        })
+    }
+
+    /// The bytes of all files.
+    fn total_bytes(&self) -> io::Result<u64> {
+        let len = |path: &Path| {
+            let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+            File::open(path).and_then(|file| file.metadata()).map(|about| about.len()).map_err(named)
+        };
+        let mut total = self.base.as_ref().map_or(Ok(0), |(_, path)| len(path))?;
+        for log in &self.logs {
+            total += len(&log.path)?.min(log.range.end).saturating_sub(log.range.start);
+        }
+        Ok(total)
+    }
+}
+
+/// How present and new data go together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoadMode {
+    /// Everything that is there goes before.
+    pub flush: bool,
+    /// Keys and libraries that are there may be replaced.
+    pub replace: bool,
+}
+
+/// What a core gets next.
+#[derive(Debug)]
+pub enum Portion {
+    /// An RDB file begins.
+    Rdb(Kind, Arc<Path>),
+    /// A log begins.
+    Log {
+        /// The file.
+        path: Arc<Path>,
+        /// Where in the file.
+        from: u64,
+        /// Commands concern the core's own shard only.
+        own: bool,
+    },
+    /// The next bytes of the file.
+    Bytes(Arc<[u8]>),
+    /// The file ends.
+    End,
+    /// A part ends: the next begins when all cores have come here.
+    Together,
+    /// Nothing comes any more.
+    Over,
+    /// A file cannot be read, for this reason.
+    Failed(String),
+}
+
+/// One loading. See the module.
+#[derive(Debug)]
+pub struct Load {
+    /// How present and new data go together.
+    pub mode: LoadMode,
+    /// When it began, Unix milliseconds.
+    pub started_ms: i64,
+    total_bytes: u64,
+    portions: Vec<Mutex<Option<Receiver<Portion>>>>,
+    arrived: AtomicUsize,
+    /// Bytes that were gone through, as if each core had to go through all: the sum over all cores.
+    gone_through: AtomicU64,
+    /// What the writer of the RDB file had allocated, in bytes.
+    pub used_memory_bytes: AtomicU64,
+    /// Keys from RDB files.
+    pub keys_loaded: AtomicU64,
+    /// Keys left out because their time was over.
+    pub keys_expired: AtomicU64,
+    /// Keys left out because their value had no elements.
+    pub keys_empty: AtomicU64,
+    /// Somebody has said already why it failed.
+    failed: AtomicBool,
+    over: Mutex<bool>,
+    ended: Condvar,
+}
+
+impl Load {
+    /// Begins to read what `plan` names, for `cores` cores.
+    ///
+    /// # Errors
+    /// If a file cannot be opened, or there can be no more threads.
+    pub fn begin(plan: LoadPlan, mode: LoadMode, cores: usize, now_ms: i64) -> io::Result<Arc<Load>> {
+        let total_bytes = plan.total_bytes()?;
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..cores).map(|_| flume::bounded(PORTIONS_MAX)).unzip();
+        thread::Builder::new().name("loader".into()).spawn(move || {
+            let feeds = Feeds { senders };
+            if let Err(error) = feeds.read(&plan) {
+                feeds.all(|| Portion::Failed(error.to_string()));
+            }
+        })?;
+        Ok(Arc::new(Load {
+            mode,
+            started_ms: now_ms,
+            total_bytes,
+            portions: receivers.into_iter().map(|receiver| Mutex::new(Some(receiver))).collect(),
+            arrived: AtomicUsize::new(0),
+            gone_through: AtomicU64::new(0),
+            used_memory_bytes: AtomicU64::new(0),
+            keys_loaded: AtomicU64::new(0),
+            keys_expired: AtomicU64::new(0),
+            keys_empty: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
+            over: Mutex::new(false),
+            ended: Condvar::new(),
+        }))
+    }
+
+    /// What a core is to load; `None` if it has asked before.
+    pub fn portions(&self, core: CoreId) -> Option<Receiver<Portion>> {
+        lock(&self.portions[core.index()]).take()
+    }
+
+    /// A core has finished a part.
+    pub fn arrive(&self) {
+        self.arrived.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether all cores have finished so many parts.
+    pub fn are_together(&self, parts: usize) -> bool {
+        self.arrived.load(Ordering::Acquire) >= parts * self.portions.len()
+    }
+
+    /// A core has gone through bytes that all cores, or only one core, must go through.
+    pub fn go_through(&self, bytes: u64, all: bool) {
+        let weight = if all { 1 } else { self.portions.len() as u64 };
+        self.gone_through.fetch_add(bytes * weight, Ordering::Relaxed);
+    }
+
+    /// It has failed. True for the first who says so.
+    pub fn fail(&self) -> bool {
+        !self.failed.swap(true, Ordering::AcqRel)
+    }
+
+    /// All cores have loaded everything.
+    pub fn end(&self) {
+        *lock(&self.over) = true;
+        self.ended.notify_all();
+    }
+
+    /// Waits until it is over, or `gives_up` says that it never will be. Returns whether it is over.
+    pub fn wait(&self, gives_up: impl Fn() -> bool) -> bool {
+        const LOOK: Duration = Duration::from_millis(20);
+        let mut over = lock(&self.over);
+        while !*over && !gives_up() {
+            over = self.ended.wait_timeout(over, LOOK).map_or_else(|error| error.into_inner().0, |(over, _)| over);
+        }
+        *over
+    }
+
+    /// How far it is.
+    pub fn figures(&self) -> Loading {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Loading {
+            active: !*lock(&self.over),
+            started_ms: self.started_ms,
+            total_bytes: self.total_bytes,
+            used_memory_bytes: count(&self.used_memory_bytes),
+            loaded_bytes: count(&self.gone_through) / self.portions.len() as u64,
+            keys_loaded: count(&self.keys_loaded),
+            keys_expired: count(&self.keys_expired),
+        }
+    }
+}
+
+/// The ways to the cores.
+struct Feeds {
+    senders: Vec<Sender<Portion>>,
+}
+
+/// The server ends, so nobody takes anything any more.
+struct Gone;
+
+impl From<Gone> for io::Error {
+    fn from(Gone: Gone) -> io::Error {
+        io::Error::other("the server ends")
+    }
+}
+
+impl Feeds {
+    /// Sends to every core.
+    fn all(&self, portion: impl Fn() -> Portion) -> bool {
+        self.senders.iter().all(|sender| sender.send(portion()).is_ok())
+    }
+
+    fn to(&self, core: CoreId, portion: Portion) -> Result<(), Gone> {
+        self.senders[core.index()].send(portion).map_err(|_| Gone)
+    }
+
+    /// Reads all files of a plan.
+    fn read(&self, plan: &LoadPlan) -> io::Result<()> {
+        let sent = |sent: bool| if sent { Ok(()) } else { Err(Gone) };
+        if let Some((kind, path)) = &plan.base {
+            let shared: Arc<Path> = path.as_path().into();
+            sent(self.all(|| Portion::Rdb(*kind, Arc::clone(&shared))))?;
+            read_file(path, &(0..u64::MAX), |chunk| sent(self.all(|| Portion::Bytes(Arc::clone(&chunk)))))?;
+            sent(self.all(|| Portion::End))?;
+            sent(self.all(|| Portion::Together))?;
+        }
+        for part in plan.logs.chunk_by(|a, b| a.core.is_some() && b.core.is_some()) {
+            thread::scope(|scope| {
+                let own = |core| part.iter().filter(move |log| log.core.unwrap_or(CoreId(0)) == core);
+                let cores = (0..self.senders.len()).map(|core| CoreId(core as u16));
+                let threads: Vec<_> = cores
+                    .filter(|&core| own(core).next().is_some())
+                    .map(|core| scope.spawn(move || own(core).try_for_each(|log| self.read_log(core, log))))
+                    .collect();
+                threads.into_iter().try_for_each(|thread| thread.join().expect("panics end the process"))
+            })?;
+            sent(self.all(|| Portion::Together))?;
+        }
+        sent(self.all(|| Portion::Over))?;
+        Ok(())
+    }
+
+    fn read_log(&self, core: CoreId, log: &LogPart) -> io::Result<()> {
+        let own = log.core.is_some();
+        self.to(core, Portion::Log { path: log.path.as_path().into(), from: log.range.start, own })?;
+        read_file(&log.path, &log.range, |chunk| self.to(core, Portion::Bytes(chunk)))?;
+        Ok(self.to(core, Portion::End)?)
+    }
+}
+
+/// Reads a part of a file, chunk by chunk.
+fn read_file(
+    path: &Path,
+    range: &Range<u64>,
+    mut pass: impl FnMut(Arc<[u8]>) -> Result<(), Gone>,
+) -> io::Result<()> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let mut file = File::open(path).map_err(named)?;
+    let end = file.metadata().map_err(named)?.len().min(range.end);
+    let mut at = range.start;
+    file.seek(SeekFrom::Start(at)).map_err(named)?;
+    while at < end {
+        let len = (end - at).min(CHUNK_BYTES as u64) as usize;
+        let mut chunk: Arc<[u8]> = std::iter::repeat_n(0, len).collect();
+        let bytes = Arc::get_mut(&mut chunk).expect("nobody else has it yet");
+        file.read_exact(bytes).map_err(named)?;
+        at += len as u64;
+        pass(chunk)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a core gets, as text.
+    fn received(load: &Load, core: u16) -> Vec<String> {
+        let portions = load.portions(CoreId(core)).unwrap();
+        assert!(load.portions(CoreId(core)).is_none(), "each core gets them once");
+        portions
+            .iter()
+            .map(|portion| match portion {
+                Portion::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+                Portion::Rdb(kind, _) => format!("{kind:?}"),
+                Portion::Log { from, own, .. } => format!("log from {from} own {own}"),
+                other => format!("{other:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn each_core_gets_what_it_needs() {
+        let folder = std::env::temp_dir().join(format!("corelane-load-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = |name: &str, text: &str| {
+            std::fs::write(folder.join(name), text).unwrap();
+            folder.join(name)
+        };
+        let (base, one, two) = (file("base", "REDIS-rdb"), file("one", "0123456789"), file("two", "abc"));
+        let log = |core: Option<u16>, path: &Path, range| LogPart {
+            core: core.map(CoreId),
+            path: path.to_owned(),
+            range,
+        };
+        let plan = LoadPlan {
+            base: Some((Kind::Base, base.clone())),
+            logs: vec![
+                log(None, &two, 0..u64::MAX),
+                log(Some(1), &one, 2..5),
+                log(Some(1), &two, 1..2),
+            ],
+        };
+        let mode = LoadMode { flush: false, replace: false };
+        let load = Load::begin(plan, mode, 2, 5).unwrap();
+        let here = [
+            "Base", "REDIS-rdb", "End", "Together", "log from 0 own false", "abc", "End", "Together", "Together",
+            "Over",
+        ];
+        let there = [
+            "Base", "REDIS-rdb", "End", "Together", "Together", "log from 2 own true", "234", "End",
+            "log from 1 own true", "b", "End", "Together", "Over",
+        ];
+        let other = std::thread::scope(|scope| {
+            let other = scope.spawn(|| received(&load, 1));
+            assert_eq!(received(&load, 0), here);
+            other.join().unwrap()
+        });
+        assert_eq!(other, there);
+        assert_eq!(load.figures().total_bytes, 9 + 3 + 3 + 1);
+        load.go_through(9, true);
+        load.go_through(3, false);
+        assert_eq!(load.figures().loaded_bytes, 9 / 2 + 3);
+        assert!(!load.are_together(1));
+        load.arrive();
+        load.arrive();
+        assert!(load.are_together(1) && !load.are_together(2));
+        assert_eq!(LoadPlan::of_single_log(base.clone()).unwrap().base, Some((Kind::Preamble, base)));
+        assert_eq!(LoadPlan::of_single_log(one.clone()).unwrap().logs, [log(None, &one, 0..u64::MAX)]);
+        assert!(Load::begin(LoadPlan::of_snapshot(folder.join("none")), mode, 1, 0).is_err());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}
