@@ -327,7 +327,3 @@ impl CoreState {
         self.map.all().filter(move |&core| core != here)
     }
 }
-impl CoreState {
-    fn on_wrote(&mut self, _: u32, _: crate::runtime::blocks::Blocks, _: Result<(), i32>) {}
-    fn on_synced(&mut self, _: crate::runtime::io::FileId, _: Result<(), i32>) {}
-}
