@@ -1,12 +1,17 @@
 //! The databases of a shard, and, while a command over the whole keyspace runs, those of the other shards.
 //!
-//! Representation: `own` by number. A *wing* is what another shard has lent as a whole: its slots and its databases. Nearly
-//! always there is none; then looking a key up costs one more branch, which is predicted. Invariant: the slots of `own` and of
-//! the wings don't overlap; all have the same number of databases.
+//! Representation: `own` by number. A *wing* is what another shard has lent as a whole: its slots and its databases. Each may
+//! have a *walk*, the snapshot that is being taken of it, which hears of every item before it is changed, because items to be
+//! changed are found by [`Databases::of_mut`] only. Nearly always there is neither wing nor walk; then looking a key up
+//! costs one more branch, which is predicted.
+//!
+//! Invariants: the slots of `own` and of the wings don't overlap; all have the same number of databases; `is_plain` says that
+//! there is no wing and no walk of `own`.
 
-use std::ops::{Deref, DerefMut, Range};
+use std::ops::{Deref, Range};
 
-use super::{Db, DbKey, Item, Key, Slot};
+use super::snapshot::{Encode, Walk};
+use super::{Budget, Db, DbKey, Item, Key, Slot};
 use crate::base::rng::Rng;
 
 /// Everything that a shard holds, on loan to another.
@@ -17,6 +22,8 @@ pub struct Wing {
     pub dbs: Vec<Db>,
     /// Keys that somebody on the owner's side is interested in.
     pub interest: Vec<DbKey>,
+    /// The snapshot that its owner takes.
+    pub walk: Option<Box<Walk>>,
 }
 
 impl Wing {
@@ -35,13 +42,19 @@ impl std::fmt::Debug for Wing {
 /// See the module. Dereferences to the shard's own databases.
 pub struct Databases {
     own: Vec<Db>,
+    walk: Option<Box<Walk>>,
     wings: Vec<Wing>,
+    is_plain: bool,
 }
 
 impl Databases {
     /// Without wings.
     pub fn new(own: Vec<Db>) -> Databases {
-        Databases { own, wings: Vec::new() }
+        Databases { own, walk: None, wings: Vec::new(), is_plain: true }
+    }
+
+    fn note_plain(&mut self) {
+        self.is_plain = self.walk.is_none() && self.wings.is_empty();
     }
 
     /// The database that holds a key's slot.
@@ -53,16 +66,42 @@ impl Databases {
         self.wing(db, key.slot).map_or(&self.own[db], |(_, part)| part)
     }
 
-    /// Likewise, to be changed.
+    /// Likewise, to change what the key has. Nothing else may be changed in it.
     #[inline]
     pub fn of_mut(&mut self, db: usize, key: &Key<'_>) -> &mut Db {
-        if self.wings.is_empty() {
+        if self.is_plain {
             return &mut self.own[db];
         }
-        match self.wing_of(key.slot) {
-            Some(wing) => &mut self.wings[wing].dbs[db],
-            None => &mut self.own[db],
+        self.part_mut(db, key, true)
+    }
+
+    /// Likewise, to change what says how and when the key is used, and nothing else.
+    #[inline]
+    pub(super) fn of_used(&mut self, db: usize, key: &Key<'_>) -> &mut Db {
+        if self.is_plain {
+            return &mut self.own[db];
         }
+        self.part_mut(db, key, false)
+    }
+
+    #[cold]
+    fn part_mut(&mut self, db: usize, key: &Key<'_>, changes: bool) -> &mut Db {
+        let (dbs, walk) = match self.wing_of(key.slot) {
+            Some(wing) => {
+                let wing = &mut self.wings[wing];
+                (&mut wing.dbs, &mut wing.walk)
+            }
+            None => (&mut self.own, &mut self.walk),
+        };
+        if let Some(walk) = walk.as_mut().filter(|_| changes) {
+            walk.before_change(db, &dbs[db], key);
+        }
+        &mut dbs[db]
+    }
+
+    /// One of the shard's own databases, to remove items from, and the walk that is to hear of each of them.
+    pub(super) fn own_mut(&mut self, db: usize) -> (&mut Db, Option<&mut Walk>) {
+        (&mut self.own[db], self.walk.as_deref_mut())
     }
 
     /// The wing that holds a slot, and its part of a database.
@@ -79,9 +118,22 @@ impl Databases {
         std::iter::once(&self.own[db]).chain(self.wings.iter().map(move |wing| &wing.dbs[db]))
     }
 
-    /// Likewise, to be changed.
-    pub fn parts_mut(&mut self, db: usize) -> impl Iterator<Item = &mut Db> {
-        std::iter::once(&mut self.own[db]).chain(self.wings.iter_mut().map(move |wing| &mut wing.dbs[db]))
+    /// Empties a database in all its parts. Returns what each has had, unless a walk still needs it, and how many items
+    /// there were.
+    pub(super) fn empty(&mut self, db: usize) -> (Vec<Db>, usize) {
+        let own = std::iter::once((&mut self.own, &mut self.walk));
+        let wings = self.wings.iter_mut().map(|wing| (&mut wing.dbs, &mut wing.walk));
+        let (mut emptied, mut count) = (Vec::new(), 0);
+        for (dbs, walk) in own.chain(wings) {
+            let empty = dbs[db].emptied();
+            let old = std::mem::replace(&mut dbs[db], empty);
+            count += old.len();
+            match walk.as_mut().filter(|walk| walk.wants(db)) {
+                Some(walk) => walk.put_aside(db, old),
+                None => emptied.push(old),
+            }
+        }
+        (emptied, count)
     }
 
     /// An item drawn at random, nearly uniformly; `None` only if there is none.
@@ -102,29 +154,61 @@ impl Databases {
     pub fn exchange(&mut self, a: usize, b: usize) {
         self.own.swap(a, b);
         self.wings.iter_mut().for_each(|wing| wing.dbs.swap(a, b));
+        let walks = self.wings.iter_mut().map(|wing| &mut wing.walk);
+        walks.chain([&mut self.walk]).flatten().for_each(|walk| walk.exchange(a, b));
+    }
+
+    /// The cut of a snapshot: from now on what the shard's own databases have is walked through.
+    pub(super) fn begin_walk(&mut self, encode: Encode) {
+        debug_assert!(self.wings.is_empty());
+        self.walk = Some(Box::new(Walk::new(self.own.len(), encode)));
+        self.note_plain();
+    }
+
+    /// The walk, unless there is none or it is lent with the databases.
+    pub fn walk(&mut self) -> Option<&mut Walk> {
+        self.walk.as_deref_mut()
+    }
+
+    /// Ends the walk, be it over or not. Returns what it has kept aside.
+    pub(super) fn end_walk(&mut self) -> Vec<Db> {
+        let walk = self.walk.take();
+        self.note_plain();
+        walk.map(|walk| walk.into_aside()).unwrap_or_default()
+    }
+
+    /// Walks on. Returns what the walk has kept aside and needs no more.
+    pub(super) fn walk_on(&mut self, budget: &mut Budget) -> Vec<Db> {
+        self.walk.as_mut().map(|walk| walk.step(&self.own, budget)).unwrap_or_default()
     }
 
     /// Takes all of the shard's own databases, and leaves empty ones.
     pub fn lend(&mut self, slots: Range<u16>, interest: Vec<DbKey>) -> Wing {
         let empty = self.own.iter().map(Db::emptied).collect();
-        Wing { slots, dbs: std::mem::replace(&mut self.own, empty), interest }
+        let walk = self.walk.take();
+        self.note_plain();
+        Wing { slots, dbs: std::mem::replace(&mut self.own, empty), interest, walk }
     }
 
     /// Takes the shard's own databases back, of which it holds none meanwhile.
     pub fn take_back(&mut self, wing: Wing) {
         debug_assert!(self.own.iter().all(Db::is_empty));
-        self.own = wing.dbs;
+        (self.own, self.walk) = (wing.dbs, wing.walk);
+        self.note_plain();
     }
 
     /// Adds what other shards have lent.
     pub fn attach(&mut self, wings: Vec<Wing>) {
         debug_assert!(self.wings.is_empty());
         self.wings = wings;
+        self.note_plain();
     }
 
     /// Takes it away again.
     pub fn detach(&mut self) -> Vec<Wing> {
-        std::mem::take(&mut self.wings)
+        let wings = std::mem::take(&mut self.wings);
+        self.note_plain();
+        wings
     }
 }
 
@@ -134,13 +218,6 @@ impl Deref for Databases {
     #[inline]
     fn deref(&self) -> &[Db] {
         &self.own
-    }
-}
-
-impl DerefMut for Databases {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut [Db] {
-        &mut self.own
     }
 }
 

@@ -47,7 +47,7 @@ pub enum Upsert {
 }
 
 /// Where a scan goes on: the slot in the upper 14 of 62 bits and 48 bits of hash. 0 is the start and the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor(u64);
 
 impl Cursor {
@@ -68,6 +68,11 @@ impl Cursor {
     /// The beginning of a slot.
     pub const fn slot_start(slot: Slot) -> Cursor {
         Cursor((slot.number() as u64) << Self::HASH_BITS)
+    }
+
+    /// Where a scan visits this key.
+    pub fn of(key: &Key<'_>) -> Cursor {
+        Cursor::at(key.slot.index(), key.hash)
     }
 
     fn at(slot: usize, position: u64) -> Cursor {
@@ -471,10 +476,9 @@ impl Db {
         Db::new(self.hasher.clone())
     }
 
-    /// Takes everything out at once; dropping it all may take long, see [`super::Garbage`].
-    pub(super) fn take_tables(&mut self) -> Box<[Table]> {
-        let empty = self.emptied();
-        std::mem::replace(self, empty).tables
+    /// Its tables; dropping them all may take long, see [`super::Garbage`].
+    pub(super) fn into_tables(self) -> Box<[Table]> {
+        self.tables
     }
 
     /// Asks the processor for the tables of keys, then the places in them, then the items: each step while the waits

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 
 use super::item::Item;
 use super::table::Table;
-use super::{Budget, Expired, Reach, Shard, Slot};
+use super::{Budget, Expired, Key, Reach, Shard, Slot};
 use crate::base::event_classes::EventClasses;
 
 /// Least time between the starts of two passes.
@@ -90,7 +90,10 @@ impl Shard {
             budget.spend(1);
             return true;
         }
-        let Some(db) = self.dbs.get_mut(self.pass.db) else { return false };
+        if self.pass.db == self.dbs.len() {
+            return false;
+        }
+        let (db, _) = self.dbs.own_mut(self.pass.db);
         let slot = self.pass.slot;
         if let Some(walk) = self.pass.walk {
             self.pass.walk = self.walk_on(slot, walk, budget);
@@ -125,7 +128,9 @@ impl Shard {
         let mut removed = 0;
         let hashes = &mut self.pass.hashes;
         let found_before = hashes.len();
-        let (next, earliest) = self.dbs[index].sweep_expired(
+        let hasher = &self.hasher;
+        let (db, mut snapshot) = self.dbs.own_mut(index);
+        let (next, earliest) = db.sweep_expired(
             slot,
             walk.position,
             now_ms,
@@ -133,6 +138,9 @@ impl Shard {
             &mut |item| {
                 removed += 1;
                 effects.leave(index, reach, &[b"DEL", item.key()]);
+                if let Some(snapshot) = &mut snapshot {
+                    snapshot.after_removal(index, &item, &Key::new(item.key(), hasher));
+                }
                 events.note(EventClasses::EXPIRED, "expired", index, item.key());
                 modified.note(index, item.key());
                 if record {
@@ -153,7 +161,7 @@ impl Shard {
         if walk.earliest != i64::MAX {
             let rest =
                 if walk.removed * WORTH_IT < walk.len { (walk.len as i64).min(LONGEST_REST_MS) } else { 0 };
-            self.dbs[index].keep_due(slot, walk.earliest.max(now_ms.saturating_add(rest)));
+            self.dbs.own_mut(index).0.keep_due(slot, walk.earliest.max(now_ms.saturating_add(rest)));
         }
         None
     }
@@ -161,10 +169,10 @@ impl Shard {
     /// Stops the walk, for databases are about to change places or to be emptied.
     pub(super) fn interrupt_walk(&mut self) {
         if self.pass.walk.take().is_some() {
-            self.dbs[self.pass.db].keep_due(self.pass.slot, self.now_ms);
+            self.dbs.own_mut(self.pass.db).0.keep_due(self.pass.slot, self.now_ms);
         }
         for name in self.pass.hashes.drain(..) {
-            self.dbs[self.pass.db].keep_due(Slot::of(&name).index(), self.now_ms);
+            self.dbs.own_mut(self.pass.db).0.keep_due(Slot::of(&name).index(), self.now_ms);
         }
     }
 }

@@ -10,7 +10,9 @@ impl Shard {
     pub fn lend(&mut self, key: &Key<'_>, loan: &mut Vec<(u16, Item)>) {
         for db in 0..self.dbs.len() {
             // Not a change: what becomes of the entry is known when it comes back.
-            if let Some(item) = self.dbs.of_mut(db, key).remove(key) {
+            if self.dbs.of(db, key).get(key).is_some()
+                && let Some(item) = self.dbs.of_mut(db, key).remove(key)
+            {
                 loan.push((db as u16, item));
             }
         }

@@ -18,6 +18,7 @@ mod leaf;
 mod lending;
 pub mod modified;
 mod size_class;
+pub mod snapshot;
 mod table;
 pub mod values;
 
@@ -34,6 +35,7 @@ pub use modified::{DbKey, Modified, News};
 
 use std::ops::Range;
 
+use self::snapshot::Encode;
 use self::values::{Typed, Value};
 use crate::base::crc::SLOTS;
 use crate::base::event_classes::EventClasses;
@@ -293,7 +295,7 @@ impl Shard {
             return None;
         };
         self.stats.hits += 1;
-        Some(self.touched(db, key, place))
+        Some(self.touched(db, key, place, false))
     }
 
     #[inline]
@@ -325,7 +327,7 @@ impl Shard {
     #[inline]
     pub fn lookup_write(&mut self, db: usize, key: &Key<'_>) -> Option<&mut Item> {
         let place = self.position(db, key)?;
-        Some(self.touched(db, key, place))
+        Some(self.touched(db, key, place, true))
     }
 
     /// The item of a key unless its time is over; nothing is counted or changed.
@@ -348,9 +350,10 @@ impl Shard {
     }
 
     #[inline]
-    fn touched(&mut self, db: usize, key: &Key<'_>, place: u32) -> &mut Item {
+    fn touched(&mut self, db: usize, key: &Key<'_>, place: u32, changes: bool) -> &mut Item {
         let clock = self.lru_clock();
-        let item = self.dbs.of_mut(db, key).at_mut(key, place);
+        let part = if changes { self.dbs.of_mut(db, key) } else { self.dbs.of_used(db, key) };
+        let item = part.at_mut(key, place);
         if self.touch {
             let access = self.lfu.map_or(clock, |lfu| lfu.access(item.lru(), self.now_ms, &mut self.rng));
             item.set_lru(access);
@@ -495,7 +498,7 @@ impl Shard {
                 self.dbs.of(db, key).position(key).expect("it was just inserted")
             }
         };
-        typed_mut(self.touched(db, key, place))
+        typed_mut(self.touched(db, key, place, true))
     }
 
     /// Removes a key whose collection has lost its last element (a stream stays). Returns whether it was so.
@@ -539,12 +542,33 @@ impl Shard {
     pub fn flush(&mut self, db: usize) -> usize {
         self.interrupt_walk();
         self.modified.note_flush(db, &self.dbs, &self.hasher);
-        let mut count = 0;
-        for part in self.dbs.parts_mut(db) {
-            count += part.len();
-            self.garbage.push_tables(part.take_tables());
-        }
+        let (emptied, count) = self.dbs.empty(db);
+        self.discard_dbs(emptied);
         count
+    }
+
+    /// Frees databases in steps.
+    fn discard_dbs(&mut self, dbs: Vec<Db>) {
+        dbs.into_iter().for_each(|db| self.garbage.push_tables(db.into_tables()));
+    }
+
+    /// The cut of a snapshot: what the shard has now is written, a part in every [`Shard::step_snapshot`]. One under way is
+    /// given up.
+    pub fn begin_snapshot(&mut self, encode: Encode) {
+        self.end_snapshot();
+        self.dbs.begin_walk(encode);
+    }
+
+    /// Goes on with a snapshot until the budget is spent or all is written.
+    pub fn step_snapshot(&mut self, budget: &mut Budget) {
+        let done = self.dbs.walk_on(budget);
+        self.discard_dbs(done);
+    }
+
+    /// Ends a snapshot that is complete or not wanted any more.
+    pub fn end_snapshot(&mut self) {
+        let kept = self.dbs.end_walk();
+        self.discard_dbs(kept);
     }
 
     /// Empties all databases. Returns how many items they had.

@@ -31,8 +31,6 @@ pub use snapshot::{Piece, SnapshotFile, Written};
 const JOBS_MAX: usize = 1024;
 /// Memory of the executor for aligned buffers, in bytes; what does not fit comes from the allocator.
 const IO_MEMORY: usize = 2 << 20;
-/// Stack of the thread, in bytes: setting the executor up takes several megabytes if it is compiled without optimization.
-const STACK_BYTES: usize = 16 << 20;
 
 /// Something to be done. What a job needs to answer is a part of it.
 #[derive(Debug)]
@@ -162,7 +160,7 @@ where
     T: Fn(CoreId, Event) + Clone + Send + 'static,
 {
     let work = move || run(&jobs, tell, warn);
-    let thread = std::thread::Builder::new().name("storage".into()).stack_size(STACK_BYTES);
+    let thread = std::thread::Builder::new().name("storage".into());
     thread.spawn(work).expect("the system lets us start a thread")
 }
 

@@ -139,8 +139,7 @@ mod tests {
         let storage = Storage::none(1);
         let jobs = storage.open();
         let (tell, told) = mpsc::channel();
-        let thread =
-            std::thread::spawn(move || run(&jobs, move |_, event| tell.send(event).unwrap(), |_| ()));
+        let thread = start(jobs, move |_, event| tell.send(event).unwrap(), |_| ());
         let (sender, pieces) = flume::bounded(2);
         let rooms = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&rooms);
@@ -178,8 +177,9 @@ mod tests {
         let path = folder("whole").join("dump.rdb");
         assert_eq!(written("whole", path.clone(), true), (Ok(Written { bytes: 1_000_013 }), 10));
         let bytes = fs::read(&path).unwrap();
-        let body: Vec<u8> =
-            b"head".iter().copied().chain((0..10).flat_map(|n| [n; 100_000])).chain([END]).collect();
+        let mut body = b"head".to_vec();
+        (0..10).for_each(|n| body.resize(body.len() + 100_000, n));
+        body.push(END);
         assert!(bytes[..1_000_005] == body[..]);
         assert_eq!(bytes[1_000_005..], crc64(0, &body).to_le_bytes());
         fs::remove_dir_all(path.parent().unwrap()).unwrap();
