@@ -151,6 +151,7 @@ mod words {
     pub(super) const FAST: Flags = Flags::FAST;
     pub(super) const NO_AUTH: Flags = Flags::NO_AUTH;
     pub(super) const ALLOW_BUSY: Flags = Flags::ALLOW_BUSY;
+    pub(super) const NO_ASYNC_LOADING: Flags = Flags::NO_ASYNC_LOADING;
     pub(super) const NO_MULTI: Flags = Flags::NO_MULTI;
     pub(super) const MAY_REPLICATE: Flags = Flags::MAY_REPLICATE;
     pub(super) const PROTECTED: Flags = Flags::PROTECTED;

@@ -16,6 +16,7 @@ pub mod loading;
 mod programs;
 mod publish;
 mod remote;
+mod snapshot;
 pub mod state;
 pub mod tracking;
 mod transactions;

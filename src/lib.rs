@@ -8,6 +8,7 @@
 
 pub mod server;
 pub mod shared;
+pub mod snapshots;
 pub mod storage;
 
 pub mod core;

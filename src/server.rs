@@ -342,7 +342,7 @@ fn stop_on_signals(shared: &Arc<Shared>) -> io::Result<()> {
                 // As in Redis: a lost terminal or reader is no reason to stop.
                 _ => continue,
             };
-            if shared.stopping.swap(true, Ordering::Relaxed) {
+            if !shared.ask_to_stop() {
                 shared.log.warning(format_args!("You insist... exiting now."));
                 std::process::exit(1);
             }

@@ -3,7 +3,7 @@
 
 pub mod load;
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,10 +17,16 @@ use crate::route::ShardMap;
 use crate::runtime::alloc;
 use crate::runtime::io::CoreId;
 use crate::script::Scripts;
+use crate::snapshots::Snapshots;
 use crate::storage::Storage;
 
 /// How long cores that stop wait for each other. A sleeping one notices within a tenth of a second.
 const DEAFNESS_MAX: Duration = Duration::from_millis(300);
+
+/// Values of `Shared::stop`.
+const STOP_NOT_ASKED: u8 = 0;
+const STOP_ASKED: u8 = 1;
+const STOP_TAKEN: u8 = 2;
 
 /// Locks what is shared. A panic ends the process, so a poisoned lock is not seen outside of tests.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -105,6 +111,10 @@ pub struct Shared {
     pub executable: String,
     /// Files.
     pub storage: Storage,
+    /// Snapshots.
+    pub snapshots: Snapshots,
+    /// What a signal has asked for.
+    stop: AtomicU8,
     /// Scripts and functions that can be called.
     pub scripts: Arc<Scripts>,
     /// Test aid (`DEBUG SET-DISABLE-DENY-SCRIPTS`): scripts may call what they otherwise must not.
@@ -148,10 +158,33 @@ impl Shared {
             replication_id,
             executable,
             storage: Storage::none(map.shards()),
+            snapshots: Snapshots::new(map, started_us / 1_000_000),
+            stop: AtomicU8::new(STOP_NOT_ASKED),
             scripts: Arc::default(),
             scripts_may_all: AtomicBool::new(false),
             slow_scripts: Default::default(),
         }
+    }
+
+    /// A signal asks the server to stop; false if one has done so already.
+    pub fn ask_to_stop(&self) -> bool {
+        let first = self.change_stop(STOP_NOT_ASKED, STOP_ASKED);
+        self.storage.wake_all();
+        first
+    }
+
+    /// Whether a signal has asked for that, once.
+    pub fn takes_stop(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) == STOP_ASKED && self.change_stop(STOP_ASKED, STOP_TAKEN)
+    }
+
+    /// The server cannot stop: it may be asked again.
+    pub fn forget_stop(&self) {
+        self.stop.store(STOP_NOT_ASKED, Ordering::Relaxed);
+    }
+
+    fn change_stop(&self, from: u8, to: u8) -> bool {
+        self.stop.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// A core that stops listens no more; waits until none does, for a moment at most. So a client that loses its connection

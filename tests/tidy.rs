@@ -66,14 +66,30 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("net", &["command", "protocol", "pubsub", "tracking", "runtime", "base"]),
     // Jobs on files, done by a thread of their own; what is written is bytes to it.
     ("storage", &["runtime", "base"]),
+    // What all cores know of snapshots.
+    ("snapshots", &["storage", "route", "runtime"]),
     // What all cores share.
-    ("shared", &["storage", "script", "route", "observe", "config", "runtime"]),
+    ("shared", &["snapshots", "storage", "script", "route", "observe", "config", "runtime"]),
     // Handlers on sessions and the server: a client, its core's state, questions to other cores.
     (
         "admin",
         &[
-            "shared", "storage", "net", "route", "script", "observe", "command", "execute", "shard",
-            "config", "protocol", "pubsub", "tracking", "runtime", "base",
+            "shared",
+            "snapshots",
+            "storage",
+            "net",
+            "route",
+            "script",
+            "observe",
+            "command",
+            "execute",
+            "shard",
+            "config",
+            "protocol",
+            "pubsub",
+            "tracking",
+            "runtime",
+            "base",
         ],
     ),
     (
@@ -81,7 +97,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "admin",
             "shared",
+            "snapshots",
             "storage",
+            "rdb",
             "net",
             "txn",
             "route",

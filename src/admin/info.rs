@@ -1,16 +1,17 @@
 //! `INFO`: asks all cores for their counters and measures the process.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::admin::{Cx, Flow};
 use crate::core::state::CoreState;
-use crate::observe::info::{self, Facts, Scripts};
+use crate::observe::info::{self, CurrentSnapshot, Facts, Scripts, Snapshots};
 use crate::observe::memory::Memory;
 use crate::observe::stats::Stats;
 use crate::protocol::Error;
 use crate::route::message::{Answer, Query};
 use crate::runtime::system;
 use crate::shared::lock;
+use crate::snapshots::SnapshotPurpose;
 
 /// `INFO [section ...]`
 ///
@@ -32,6 +33,7 @@ pub fn info(_: &mut Cx<'_>) -> Result<Flow, Error> {
             replication_id: &replication_id,
             executable: &shared.executable,
             loading: shared.loading(),
+            snapshots: snapshots(cx.core),
             scripts: {
                 let figures = shared.scripts.figures();
                 Scripts {
@@ -48,6 +50,26 @@ pub fn info(_: &mut Cx<'_>) -> Result<Flow, Error> {
         cx.reply.verbatim("txt", text);
         Ok(())
     }))
+}
+
+fn snapshots(core: &CoreState) -> Snapshots {
+    let (figures, current) = (core.shared.snapshots.figures(), core.shared.snapshots.current());
+    let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    Snapshots {
+        current: current.map(|run| CurrentSnapshot {
+            is_dump: run.plan.purpose == SnapshotPurpose::Dump,
+            started_s: run.started_us / 1_000_000,
+            keys: count(&run.keys),
+            keys_total: count(&run.keys_total),
+            old_bytes: count(&run.old_bytes),
+        }),
+        last_save_s: figures.last_save_s,
+        failing: figures.failing,
+        last_duration_s: figures.last_duration_s,
+        saves: figures.saves,
+        saved_changes: figures.saved_changes,
+        last_old_bytes: figures.last_old_bytes,
+    }
 }
 
 /// The counters of all cores together.

@@ -19,6 +19,7 @@ mod scripting;
 pub mod scripts;
 mod server;
 mod slowlog;
+mod snapshots;
 pub mod tracking;
 pub mod transactions;
 
@@ -39,6 +40,7 @@ pub use scripting::{
 };
 pub use server::{lolwut, shutdown, time};
 pub use slowlog::{slowlog_get, slowlog_len, slowlog_reset};
+pub use snapshots::{bgsave, lastsave, save};
 
 use crate::command::lookup::Command;
 use crate::core::state::CoreState;
@@ -76,6 +78,22 @@ pub enum Flow {
     /// All cores, this one included, are to be asked; the function writes the reply, or what is missing of it, from their
     /// answers, which come in the order of the cores.
     Ask(Query, fn(&mut Cx<'_>, Vec<Answer>) -> Result<(), Error>),
+    /// A snapshot is to be taken, and the reply comes with it.
+    Snapshot(SnapshotCommand),
+}
+
+/// A command that has a snapshot taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SnapshotCommand {
+    /// `BGSAVE`: the reply comes when it has begun.
+    Bgsave,
+    /// `SAVE`: the reply comes when it is complete.
+    Save,
+    /// `SHUTDOWN`: the server stops when it is complete.
+    Shutdown {
+        /// It stops also if the snapshot fails.
+        force: bool,
+    },
 }
 
 /// A session handler. On an error whatever it has written is dropped and the error is sent in its place.

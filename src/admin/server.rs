@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::admin::{Cx, Flow};
+use crate::admin::{Cx, Flow, SnapshotCommand};
 use crate::base::number::parse_i64;
 use crate::config::REDIS_VERSION;
 use crate::protocol::Error;
@@ -52,10 +52,10 @@ impl Options {
 }
 
 /// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]`. There are no replicas to wait for, so nothing is left to be aborted.
-/// `SAVE` asks for a snapshot, which cannot be had, so it is refused unless forced.
+/// With save points or `SAVE` a last snapshot is taken; the server goes on if that fails, unless forced.
 ///
 /// # Errors
-/// For options that exclude each other, and for what cannot be done.
+/// For options that exclude each other, and if there is nothing to abort.
 pub fn shutdown(cx: &mut Cx<'_>) -> Result<Flow, Error> {
     let options = Options::parse(&cx.args[1..])?;
     let shared = &cx.core.shared;
@@ -63,11 +63,8 @@ pub fn shutdown(cx: &mut Cx<'_>) -> Result<Flow, Error> {
         return Err(Error::text("ERR No shutdown in progress."));
     }
     shared.log.notice(format_args!("User requested shutdown..."));
-    if options.save {
-        shared.log.warning(format_args!("SHUTDOWN SAVE: this server does not write snapshots yet"));
-        if !options.force {
-            return Err(Error::text("ERR Errors trying to SHUTDOWN. Check logs."));
-        }
+    if options.save || (!options.nosave && !cx.core.config.save.is_empty()) {
+        return Ok(Flow::Snapshot(SnapshotCommand::Shutdown { force: options.force }));
     }
     shared.stopping.store(true, Ordering::Relaxed);
     Ok(Flow::Done)

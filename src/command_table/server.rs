@@ -6,6 +6,14 @@ use crate::execute::keys;
 
 pub(super) static ROWS: &[Entry] = &[
     Entry::new(
+        Spec::new("bgsave", -1, Group::Server)
+            .flags(&[ADMIN, NOSCRIPT, NO_ASYNC_LOADING])
+            .docs("Writes a snapshot of all databases while clients are served.", "1.0.0", "O(1)")
+            .syntax("[SCHEDULE@3.2.2]")
+            .history(&[("3.2.2", "Added the `SCHEDULE` option.")]),
+    )
+    .session(admin::bgsave),
+    Entry::new(
         Spec::new("command", -1, Group::Server)
             .flags(&[LOADING, STALE])
             .categories(Categories::CONNECTION)
@@ -92,6 +100,15 @@ pub(super) static ROWS: &[Entry] = &[
             .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
     )
     .session(admin::info),
+    Entry::new(
+        Spec::new("lastsave", 1, Group::Server)
+            .flags(&[LOADING, STALE, FAST])
+            .categories(Categories::ADMIN)
+            .categories(Categories::DANGEROUS)
+            .docs("Tells when the last snapshot was completed, as a Unix time.", "1.0.0", "O(1)")
+            .tips(&["nondeterministic_output"]),
+    )
+    .session(admin::lastsave),
     Entry::new(Spec::new("latency", -2, Group::Server).docs(
         "Container of the commands about latency.",
         "2.8.13",
@@ -117,6 +134,14 @@ pub(super) static ROWS: &[Entry] = &[
         "",
     ))
     .session(monitor::monitor),
+    Entry::new(
+        Spec::new("save", 1, Group::Server).flags(&[ADMIN, NOSCRIPT, NO_MULTI, NO_ASYNC_LOADING]).docs(
+            "Writes a snapshot of all databases and answers when it is complete.",
+            "1.0.0",
+            "O(N) where N is the total number of keys in all databases",
+        ),
+    )
+    .session(admin::save),
     Entry::new(
         Spec::new("shutdown", -1, Group::Server)
             .flags(&[ADMIN, NOSCRIPT, LOADING, STALE, NO_MULTI, ALLOW_BUSY])

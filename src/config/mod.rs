@@ -140,6 +140,12 @@ fields! {
     pub rdbchecksum: bool,
     /// Microseconds of rest per key that is loaded from a snapshot.
     pub key_load_delay_us: i32,
+    /// Compress strings in snapshots.
+    pub rdbcompression: bool,
+    /// Refuse writes after a snapshot has failed.
+    pub stop_writes_on_bgsave_error: bool,
+    /// Microseconds of rest per key of a snapshot.
+    pub rdb_key_save_delay_us: i32,
     /// Memory limit, 0 for none.
     pub maxmemory_bytes: u64,
     /// Eviction policy.

@@ -109,6 +109,11 @@ choices! {
 }
 
 impl MaxmemoryPolicy {
+    /// Whether it looks at when keys were used.
+    pub fn is_lru(self) -> bool {
+        matches!(self, MaxmemoryPolicy::VolatileLru | MaxmemoryPolicy::AllkeysLru)
+    }
+
     /// Whether it counts how often keys are used, rather than when.
     pub fn is_lfu(self) -> bool {
         matches!(self, MaxmemoryPolicy::VolatileLfu | MaxmemoryPolicy::AllkeysLfu)

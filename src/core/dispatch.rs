@@ -38,6 +38,12 @@ const OUTBOX_MAX_BYTES: usize = 16 << 20;
 const KEYSPACE: Flags = Flags::READONLY.union(Flags::WRITE).union(Flags::MAY_REPLICATE);
 const NOT_IN_MULTI: Error = Error::text("ERR Command not allowed inside a transaction");
 const MONITOR_ON_KEYS: Error = Error::text("ERR Replica can't interact with the keyspace");
+/// While snapshots fail and `stop-writes-on-bgsave-error` is on.
+pub(super) const UNSAFE_WRITE: Error = Error::text(
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may \
+     modify the data set are disabled, because this instance is configured to report errors during writes if RDB \
+     snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.",
+);
 const DEBUG_NOT_ALLOWED: Error = Error::text(
     "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local \
      connection, otherwise you need to set this option in the configuration file, and then restart the server.",
@@ -390,6 +396,10 @@ impl CoreState {
         if client.session.monitor && command.flags.intersects(KEYSPACE) {
             return self.reject(conn, Some(command), &MONITOR_ON_KEYS);
         }
+        if self.refuses_writes && self.would_write(conn, command) {
+            return self.reject(conn, Some(command), &UNSAFE_WRITE);
+        }
+        let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
         if client.only_listens() && !may_run_while_listening(command) {
             return self.reject(conn, Some(command), &only_listening(command));
         }
@@ -424,6 +434,20 @@ impl CoreState {
             self.feed_monitors(conn, command, args, false);
         }
         next
+    }
+
+    /// Whether a command is one that is refused while snapshots fail: it writes, it is `PING`, from which those who watch the
+    /// server learn of it, or it runs a queue with a command that writes.
+    #[cold]
+    fn would_write(&self, conn: ConnId, command: &Command) -> bool {
+        let writes = |command: &Command| command.flags.contains(Flags::WRITE);
+        let queued = match command.entry.run {
+            Run::Exec => self.clients.get(conn).and_then(|client| client.session.multi.as_deref()),
+            _ => None,
+        };
+        writes(command)
+            || command.full_name == "ping"
+            || queued.is_some_and(|multi| multi.iter().any(|(id, _)| writes(self.lookup.get(id))))
     }
 
     /// Keeps a command for `EXEC`.
@@ -762,6 +786,23 @@ impl CoreState {
             self.release_pushes(conn);
             return Next::Taken;
         }
+        let result = match result {
+            Ok(Flow::Snapshot(snapshot)) => {
+                let to = ReplyTo { conn, client: whose.to.client, sequence: 0 };
+                match self.run_snapshot_command(to, snapshot) {
+                    Ok(()) => {
+                        if let Some(client) = self.clients.get_mut(conn) {
+                            client.waiting = Waiting::Txn;
+                        }
+                        self.recycle_buffer(out);
+                        self.release_pushes(conn);
+                        return Next::Taken;
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            result => result,
+        };
         let error = result.err();
         self.finish_session(conn, command, out, error.as_ref());
         self.account(command, args, whose, error.as_ref());

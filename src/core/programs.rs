@@ -559,7 +559,7 @@ impl CoreState {
                 let mut part = self.spare_buffer();
                 let result =
                     match self.run_session_part(program, command, handler, args, call.resp, &mut part) {
-                        Ok(Flow::Done) => Ok(()),
+                        Ok(Flow::Done | Flow::Snapshot(_)) => Ok(()),
                         Ok(Flow::Ask(query, then)) => {
                             self.ask(program.to.conn, Some(number), args, &query, part, then);
                             return Some(Progress::Asks);
@@ -657,7 +657,13 @@ impl CoreState {
     ) -> Result<Flow, Error> {
         let ReplyTo { conn, client, .. } = program.to;
         self.clients.get_same(conn, client).ok_or(CLIENT_GONE)?;
-        handler(&mut Cx { core: self, conn, command, args, reply: Reply::new(out, resp) })
+        let flow = handler(&mut Cx { core: self, conn, command, args, reply: Reply::new(out, resp) })?;
+        if let Flow::Snapshot(_) = flow {
+            // As in Redis, not in the middle of a program.
+            self.shared.snapshots.schedule(true);
+            Reply::new(out, resp).status("Background saving scheduled");
+        }
+        Ok(flow)
     }
 
     /// The answers that a command of a program waits for are there; `answered` completes its reply.

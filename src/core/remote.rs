@@ -92,6 +92,7 @@ impl CoreState {
             }
             Message::Safe { number } => self.on_safe(number),
             Message::Stable { txn } => self.on_part_stable(txn),
+            Message::Cut { txn } => self.on_cut(txn),
             Message::Performed { txn, reply, keys } => {
                 self.advance_txn(txn, |txn| txn.on_performed(from, reply, keys));
             }
@@ -353,7 +354,7 @@ impl CoreState {
     }
 
     /// Ends a transaction's reservation and runs those whose turn has come.
-    fn let_go(&mut self, txn: TxnId) {
+    pub(super) fn let_go(&mut self, txn: TxnId) {
         if let Some(ticket) = self.tickets.remove(&txn) {
             self.release_ticket(ticket);
         }

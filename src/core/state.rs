@@ -19,6 +19,7 @@ use crate::core::blocking::Blocking;
 use crate::core::journal::Journal;
 use crate::core::loading::Loading;
 use crate::core::programs::{Program, Scripting};
+use crate::core::snapshot::Snapshotting;
 use crate::core::tracking::Tracking;
 use crate::core::upkeep::Schedule;
 use crate::net::client::{Client, Waiting};
@@ -258,6 +259,10 @@ pub struct CoreState {
     pub upkeep_paused: bool,
     /// Who listens to which channels.
     pub pubsub: PubSub,
+    /// This core's part in snapshots.
+    pub(super) snapshot: Snapshotting,
+    /// Commands that write are refused, because snapshots fail.
+    pub refuses_writes: bool,
     /// Messages that wait for a reply.
     pub held_pushes: HeldPushes,
     /// Who caches which keys.
@@ -338,6 +343,8 @@ impl CoreState {
             pause: None,
             upkeep_paused: false,
             pubsub: PubSub::default(),
+            snapshot: Snapshotting::default(),
+            refuses_writes: false,
             held_pushes: HeldPushes::default(),
             tracking: Tracking::new(map.shards()),
             author: 0,
@@ -373,6 +380,10 @@ impl CoreState {
         if self.shared.config.version() != self.config_version {
             self.refresh_config();
         }
+        self.refuses_writes = self.shared.snapshots.are_failing()
+            && self.config.stop_writes_on_bgsave_error
+            && !self.config.save.is_empty();
+        self.take_storage_events();
     }
 
     /// Counts the time that the turn took, and its commands.

@@ -140,7 +140,11 @@ impl CoreState {
             }
             Step::RunBorrowed(loan, wings) => self.run_borrowed(txn, Lent { loan, wings }),
             Step::Finish(partials) => {
-                let Work::Each(how) = txn.work else { unreachable!("only work on every shard is merged") };
+                let how = match txn.work {
+                    Work::Each(how) => how,
+                    Work::Cut => return self.after_cut(&txn),
+                    Work::Borrow | Work::Whole => unreachable!("only work on every shard is merged"),
+                };
                 let mut out = self.spare_buffer();
                 let rng = &mut self.shard.rng;
                 merge(how, &partials, &mut Reply::new(&mut out, txn.call.resp), |bound| {

@@ -23,6 +23,7 @@ impl CoreState {
     pub fn upkeep(&mut self) -> bool {
         self.end_overdue_waits();
         let mut more = self.tidy_tracked();
+        more |= self.walk_snapshot();
         if self.upkeep_paused {
             return more;
         }
@@ -35,6 +36,7 @@ impl CoreState {
             self.schedule.clients_due_ms = now_ms + INTERVAL_MS;
             self.sample(elapsed_ms.clamp(1, 10 * INTERVAL_MS) as u64);
             self.check_clients();
+            self.begin_due_snapshots();
             self.stats.upkeep_ns += self.clock.ticks_to_ns(self.clock.ticks().wrapping_sub(start));
         }
         if self.stops_expiry() {
@@ -98,7 +100,8 @@ impl CoreState {
     pub fn until_upkeep(&self) -> Duration {
         let due_ms = self.schedule.clients_due_ms.min(self.schedule.expiry_due_ms);
         let due_ms = self.next_deadline_ms().map_or(due_ms, |deadline_ms| due_ms.min(deadline_ms));
-        let upkeep = Duration::from_millis((due_ms - self.now_ms()).clamp(1, INTERVAL_MS) as u64);
+        let rest = self.snapshot_rest().map_or(INTERVAL_MS, |rest| rest.as_millis() as i64);
+        let upkeep = Duration::from_millis((due_ms - self.now_ms()).min(rest).clamp(1, INTERVAL_MS) as u64);
         let log_due_ns = self.journal.due_ns();
         if log_due_ns == u64::MAX {
             return upkeep;

@@ -1,7 +1,6 @@
 //! The text of `INFO` (redis.io/docs/latest/commands/info), section by section, from figures that were gathered before.
 //!
-//! Fields have Redis's names and order. Those about things that this server does not have yet (snapshots, replicas,
-//! scripts, modules) say that there are none.
+//! Fields have Redis's names and order. Those about things that this server does not have yet (logs, replicas, modules) say that there are none.
 
 use std::fmt::Write;
 
@@ -91,6 +90,42 @@ pub struct Facts<'a> {
     pub scripts: Scripts,
     /// Loading the data set.
     pub loading: Loading,
+    /// Snapshots.
+    pub snapshots: Snapshots,
+}
+
+/// What is known of snapshots, times in Unix seconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Snapshots {
+    /// The one under way.
+    pub current: Option<CurrentSnapshot>,
+    /// When the last one succeeded, or the server started.
+    pub last_save_s: i64,
+    /// The last one in the background has failed.
+    pub failing: bool,
+    /// How long the last one in the background took.
+    pub last_duration_s: Option<i64>,
+    /// Snapshots begun.
+    pub saves: u64,
+    /// Changes that the last one holds.
+    pub saved_changes: u64,
+    /// Bytes that the last one has written early, because they were about to change.
+    pub last_old_bytes: u64,
+}
+
+/// What is known of a snapshot under way.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CurrentSnapshot {
+    /// It is a dump, not what a log begins with.
+    pub is_dump: bool,
+    /// When it began.
+    pub started_s: i64,
+    /// Keys written.
+    pub keys: u64,
+    /// Keys to be written.
+    pub keys_total: u64,
+    /// Bytes written early, because they were about to change.
+    pub old_bytes: u64,
 }
 
 /// What is kept of scripts and functions.
@@ -306,33 +341,31 @@ impl Facts<'_> {
     }
 
     fn persistence(&self, text: &mut Text) {
+        let (snapshots, now_s) = (&self.snapshots, self.now_us / 1_000_000);
+        let current = snapshots.current.unwrap_or_default();
+        let dump = snapshots.current.filter(|current| current.is_dump);
         let loading = &self.loading;
         text.line("loading", u8::from(loading.active));
-        text.zeros(&[
-            "async_loading",
-            "current_cow_peak",
-            "current_cow_size",
-            "current_cow_size_age",
-        ]);
-        text.line("current_fork_perc", "0.00");
-        text.zeros(&["current_save_keys_processed", "current_save_keys_total"]);
-        text.line("rdb_changes_since_last_save", self.stats.changes);
-        text.line("rdb_bgsave_in_progress", 0);
-        text.line("rdb_last_save_time", self.started_us / 1_000_000);
-        text.line("rdb_last_bgsave_status", "ok");
-        text.line("rdb_last_bgsave_time_sec", -1);
-        text.line("rdb_current_bgsave_time_sec", -1);
-        text.zeros(&[
-            "rdb_saves",
-            "rdb_last_cow_size",
-        ]);
+        text.zeros(&["async_loading"]);
+        text.line("current_cow_peak", current.old_bytes);
+        text.line("current_cow_size", current.old_bytes);
+        text.line("current_cow_size_age", 0);
+        let done = 100.0 * current.keys as f64 / current.keys_total.max(1) as f64;
+        text.line("current_fork_perc", format_args!("{done:.2}"));
+        text.line("current_save_keys_processed", current.keys);
+        text.line("current_save_keys_total", current.keys_total);
+        let unsaved = self.stats.changes.saturating_sub(snapshots.saved_changes);
+        text.line("rdb_changes_since_last_save", unsaved);
+        text.line("rdb_bgsave_in_progress", u8::from(dump.is_some()));
+        text.line("rdb_last_save_time", snapshots.last_save_s);
+        text.line("rdb_last_bgsave_status", if snapshots.failing { "err" } else { "ok" });
+        text.line("rdb_last_bgsave_time_sec", snapshots.last_duration_s.unwrap_or(-1));
+        text.line("rdb_current_bgsave_time_sec", dump.map_or(-1, |dump| now_s - dump.started_s));
+        text.line("rdb_saves", snapshots.saves);
+        text.line("rdb_last_cow_size", snapshots.last_old_bytes);
         text.line("rdb_last_load_keys_expired", loading.keys_expired);
         text.line("rdb_last_load_keys_loaded", loading.keys_loaded);
-        text.zeros(&[
-            "aof_enabled",
-            "aof_rewrite_in_progress",
-            "aof_rewrite_scheduled",
-        ]);
+        text.zeros(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
         text.line("aof_last_rewrite_time_sec", -1);
         text.line("aof_current_rewrite_time_sec", -1);
         text.line("aof_last_bgrewrite_status", "ok");
@@ -554,6 +587,7 @@ mod tests {
             executable: "/bin/x",
             scripts: Scripts::default(),
             loading: Loading::default(),
+            snapshots: Snapshots::default(),
         };
         render(&facts, &select(names))
     }

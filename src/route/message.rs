@@ -5,7 +5,7 @@
 //!
 //! Six conversations exist:
 //! 1. `Run` -> `Reply`: one command whose keys all belong to the receiver.
-//! 2. `Acquire` -> `Granted` | `Refused`, `Perform` -> `Performed`, `Release`: one participant's part of a transaction over
+//! 2. `Acquire` -> `Granted` | `Refused`, `Perform` or `Cut` -> `Performed`, `Release`: one participant's part of a transaction over
 //!    several shards (see [`crate::txn`]); `Stable`, `Safe`: how far it is logged (see `core::journal`).
 //! 3. `Run` -> `Blocked`, `Offer` -> `Release`, `Withdraw`: a client that waits for keys (see `core::blocking`).
 //! 4. `Ask` -> `Answer`: a question to a core about its connections or counters, or an order to it.
@@ -358,6 +358,11 @@ pub enum Message {
         call: Call,
         /// With which arguments, and who else does so.
         performance: Box<Performance>,
+    },
+    /// Begin your part of the snapshot under way, on all that is reserved; `Performed` follows.
+    Cut {
+        /// The transaction.
+        txn: TxnId,
     },
     /// What `Perform` replied.
     Performed {

@@ -139,6 +139,11 @@ impl Storage {
         }
     }
 
+    /// Wakes all cores, for something that they look at in every turn.
+    pub fn wake_all(&self) {
+        self.inboxes.iter().for_each(Inbox::wake);
+    }
+
     /// The events for a core.
     pub fn inbox(&self, core: CoreId) -> &Inbox {
         &self.inboxes[core.index()]

@@ -28,6 +28,8 @@ pub enum Work {
     Borrow,
     /// The coordinator borrows all databases.
     Whole,
+    /// Every participant begins its part of a snapshot.
+    Cut,
 }
 
 /// One shard that takes part.
@@ -165,7 +167,7 @@ impl Txn {
             Work::Borrow => Lend::Keys(participant.args.clone()),
             // The coordinator's own databases stay where they are.
             Work::Whole if participant.shard != self.id.coordinator => Lend::All,
-            Work::Whole | Work::Each(_) => Lend::Nothing,
+            Work::Whole | Work::Each(_) | Work::Cut => Lend::Nothing,
         };
         let acquire = Acquire {
             txn: self.id,
@@ -244,6 +246,10 @@ impl Txn {
         }
         self.stage = Stage::Performing { missing: self.participants.len() };
         let (txn, of, call) = (self.id, self.to, self.call);
+        if self.work == Work::Cut {
+            let participants = self.participants.iter();
+            return Step::Send(participants.map(|held| (held.shard, Message::Cut { txn })).collect());
+        }
         let participants: Vec<u16> =
             self.participants.iter().map(|participant| participant.shard.0).collect();
         Step::Send(

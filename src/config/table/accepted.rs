@@ -103,16 +103,10 @@ pub(super) static PARAMETERS: &[Parameter] = rows! {
 
     // Snapshots and the append only file.
 
-    /// Refuse writes after a snapshot failed.
-    "stop-writes-on-bgsave-error": yes_no = "yes";
-    /// Compress strings in snapshots.
-    "rdbcompression": yes_no = "yes";
     /// Remove snapshots that only replication needed.
     "rdb-del-sync-files": yes_no = "no";
     /// Sync snapshots piece by piece.
     "rdb-save-incremental-fsync": yes_no = "yes";
-    /// Microseconds to sleep per key of a snapshot, for tests.
-    "rdb-key-save-delay": number(i32::MIN, i32::MAX) = "0", HIDDEN;
     /// Bytes loaded between two looks at the network.
     "loading-process-events-interval-bytes": number(1024, i32::MAX) = "2097152", HIDDEN;
     /// Begin a rewritten file with a snapshot.

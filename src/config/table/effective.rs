@@ -86,6 +86,12 @@ pub(super) static PARAMETERS: &[Parameter] = rows! {
     "save": special(save) = "3600 1 300 100 60 10000", MULTI;
     /// Name of the snapshot in `dir`.
     "dbfilename": path(check::db_filename) = "dump.rdb", PROTECTED => dbfilename;
+    /// Refuse writes after a snapshot failed.
+    "stop-writes-on-bgsave-error": yes_no = "yes" => stop_writes_on_bgsave_error;
+    /// Compress strings in snapshots.
+    "rdbcompression": yes_no = "yes" => rdbcompression;
+    /// Microseconds to sleep per key of a snapshot, for tests.
+    "rdb-key-save-delay": number(i32::MIN, i32::MAX) = "0", HIDDEN => rdb_key_save_delay_us;
     /// Write and check a checksum.
     "rdbchecksum": yes_no = "yes", FIXED => rdbchecksum;
     /// Microseconds to sleep per key that is loaded, for tests; nothing below 0.

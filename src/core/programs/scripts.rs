@@ -18,7 +18,7 @@ use crate::admin::Flow;
 use crate::command::lookup::Command;
 use crate::command::spec::Flags;
 use crate::command_table::{Run, ScriptKind};
-use crate::core::dispatch::{Keys, Next, Whose, wait_for_replies};
+use crate::core::dispatch::{Keys, Next, UNSAFE_WRITE, Whose, wait_for_replies};
 use crate::core::state::CoreState;
 use crate::protocol::Error;
 use crate::protocol::resp::{Reply, Resp};
@@ -216,8 +216,10 @@ impl CoreState {
         let script = self.script_of(kind, args)?;
         let (keys, rest) = script::split_keys(&args[2..], kind == ScriptKind::Function)?;
         let read_only_command = command.flags.contains(Flags::READONLY);
-        let permissions =
-            script::check(script.flags(), &Situation { read_only_command, ..Situation::default() })?;
+        let permissions = script::check(
+            script.flags(),
+            &Situation { read_only_command, snapshots_fail: self.refuses_writes, ..Situation::default() },
+        )?;
         let whole = matches!(&program.hold, Hold::Txn(txn) if txn.work == Work::Whole);
         let run = self.engine.start(&script, keys, rest, program.call.resp)?;
         let about = About {
@@ -364,6 +366,9 @@ impl CoreState {
         if command.flags.contains(Flags::WRITE) && about.permissions.read_only {
             return Err(READ_ONLY);
         }
+        if self.refuses_writes && command.flags.contains(Flags::WRITE) && !about.wrote {
+            return Err(UNSAFE_WRITE);
+        }
         Ok(command)
     }
 
@@ -408,7 +413,7 @@ impl CoreState {
             }
             Run::Session(handler) => {
                 match self.run_session_part(program, command, handler, args, about.resp, out) {
-                    Ok(Flow::Done) => Ok(()),
+                    Ok(Flow::Done | Flow::Snapshot(_)) => Ok(()),
                     Ok(Flow::Ask(query, then)) => {
                         self.ask(conn, Some(number), args, &query, std::mem::take(out), then);
                         return Ok(Some(Called::Asks));
