@@ -345,7 +345,12 @@ impl CoreState {
             }
         });
         self.shared.storage.wake_all();
-        if run.plan.holds {
+        let stops = match starter {
+            Starter::Shutdown { force, .. } => force || result.is_ok(),
+            _ => false,
+        };
+        // A server that stops runs nothing any more that is not in its last snapshot.
+        if run.plan.holds && !stops {
             for core in self.map.all() {
                 self.send(core, Message::Release { txn, loan: Loan::new(), wing: None, after: None });
             }
