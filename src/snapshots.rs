@@ -138,10 +138,6 @@ pub struct Figures {
     pub last_old_bytes: u64,
     /// Changes that the last dump holds, over all cores.
     pub saved_changes: u64,
-    /// Keys that were loaded at the start, and those whose time was over.
-    pub loaded: u64,
-    /// See there.
-    pub loaded_expired: u64,
 }
 
 /// See the module.
