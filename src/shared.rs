@@ -1,6 +1,7 @@
 //! The little that all cores share: the configuration, counters that are touched once per connection, and the logs that
 //! operators read. Keys, clients and statistics belong to one core each.
 
+pub mod append_only;
 pub mod load;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -8,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use self::load::Load;
+use self::append_only::AppendOnly;
 use crate::config::Config;
 use crate::observe::latency::LatencyMonitor;
 use crate::observe::loading::Loading;
@@ -97,6 +99,8 @@ pub struct Shared {
     pub latency: Mutex<LatencyMonitor>,
     /// The log file.
     pub log: Log,
+    /// Names this run of the server in its logs.
+    pub log_run: u128,
     /// 40 hexadecimal digits that name this run of the server.
     pub run_id: String,
     /// When the server started, Unix microseconds.
@@ -115,6 +119,8 @@ pub struct Shared {
     pub snapshots: Snapshots,
     /// What a signal has asked for.
     stop: AtomicU8,
+    /// The append-only files.
+    pub append_only: Arc<AppendOnly>,
     /// Scripts and functions that can be called.
     pub scripts: Arc<Scripts>,
     /// Test aid (`DEBUG SET-DISABLE-DENY-SCRIPTS`): scripts may call what they otherwise must not.
@@ -151,6 +157,7 @@ impl Shared {
             slowlog: Mutex::new(SlowLog::default()),
             latency: Mutex::new(LatencyMonitor::default()),
             log,
+            log_run: u128::from_str_radix(run_id.get(..32).unwrap_or("0"), 16).unwrap_or(0),
             run_id,
             started_us,
             startup_bytes: AtomicUsize::new(0),
@@ -160,6 +167,7 @@ impl Shared {
             storage: Storage::none(map.shards()),
             snapshots: Snapshots::new(map, started_us / 1_000_000),
             stop: AtomicU8::new(STOP_NOT_ASKED),
+            append_only: Arc::default(),
             scripts: Arc::default(),
             scripts_may_all: AtomicBool::new(false),
             slow_scripts: Default::default(),

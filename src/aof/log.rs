@@ -393,9 +393,13 @@ impl Log {
         news
     }
 
-    /// A segment that was asked for is there, with room for `size` bytes.
+    /// A segment that was asked for is there, with room for `size` bytes. It is given up at once if it was asked for before the last
+    /// [`Log::switch`].
     pub fn on_prepared(&mut self, file: FileId, size: u64) {
         self.preparing = false;
+        if file < self.segment.file {
+            return self.former.push((file, 0));
+        }
         self.next = Some(Segment::new(self.identity, file, size));
     }
 
@@ -404,17 +408,16 @@ impl Log {
         self.preparing = false;
     }
 
-    /// Whether another segment is at hand.
-    pub fn has_next(&self) -> bool {
-        self.next.is_some()
-    }
-
-    /// Goes on in the next segment, whose first bytes are those of what comes now; all that was appended is handed out to be
-    /// written before. Returns the files that hold the log so far. The next segment must be there.
-    pub fn switch(&mut self, now_ns: u64, orders: &mut Vec<Order>) -> Vec<FileId> {
+    /// Goes on in another segment, whose first bytes are those of what comes now; all that was appended is handed out to be
+    /// written before. Returns the files that the log so far is in, or might have been.
+    pub fn switch(&mut self, file: FileId, size: u64, now_ns: u64, orders: &mut Vec<Order>) -> Vec<FileId> {
         self.hand_out(self.demanded > self.handed, now_ns, orders);
-        let files = self.former.iter().map(|(file, _)| *file).chain([self.segment.file]).collect();
-        assert!(self.take_next(), "the next segment is there");
+        let files = self.files().collect();
+        // The one that is next has a lower number than what comes now: it is never used.
+        if let Some(unused) = self.next.replace(Segment::new(self.identity, file, size)) {
+            self.former.push((unused.file, 0));
+        }
+        self.take_next();
         files
     }
 
@@ -436,14 +439,6 @@ impl Log {
         self.sync_if_due(now_ns, orders);
         self.retire(orders);
         if self.next.is_none() && !self.preparing && self.segment.end * 2 > self.segment.size {
-            self.preparing = true;
-            orders.push(Order::Prepare);
-        }
-    }
-
-    /// Asks for the next segment if there is none.
-    pub fn prepare(&mut self, orders: &mut Vec<Order>) {
-        if self.next.is_none() && !self.preparing {
             self.preparing = true;
             orders.push(Order::Prepare);
         }
@@ -784,9 +779,10 @@ mod tests {
                     log.on_prepared(FileId(files), SIZE);
                     files += 1;
                 }
-                if log.has_next() && rng.below(10) == 0 {
+                if rng.below(30) == 0 {
                     let mut orders = Vec::new();
-                    log.switch(now_ns, &mut orders);
+                    log.switch(FileId(files), SIZE, now_ns, &mut orders);
+                    files += 1;
                     disk.take(orders);
                 }
                 disk.step(&mut log, &mut rng, now_ns);

@@ -196,16 +196,20 @@ impl Manifest {
         entry
     }
 
-    /// Puts a new base in the place of the present one and of all increments up to the number `covered`, which become
-    /// history.
-    pub fn replace_base(&mut self, filename: &OsStr, format: Format, covered: i64) -> Entry {
+    /// Puts a new base in the place of the present one and of all increments that it covers, by number; they become history.
+    pub fn replace_base(
+        &mut self,
+        filename: &OsStr,
+        format: Format,
+        is_covered: impl Fn(i64) -> bool,
+    ) -> Entry {
         let last = self.base.as_ref().map_or(0, |base| base.seq);
         let suffix = match format {
             Format::Rdb => ".base.rdb",
             Format::Aof => ".base.aof",
         };
         let entry = self.unused(last, filename, suffix);
-        let (past, kept) = self.increments.drain(..).partition(|entry| entry.seq <= covered);
+        let (past, kept) = self.increments.drain(..).partition(|entry| is_covered(entry.seq));
         self.increments = kept;
         let past: Vec<Entry> = past;
         let former = std::mem::take(&mut self.history);
@@ -509,12 +513,12 @@ mod tests {
     fn a_new_base_makes_history_of_what_it_covers() {
         let name = OsStr::new("appendonly.aof");
         let mut manifest = Manifest::default();
-        assert_eq!(manifest.replace_base(name, Format::Rdb, 0), entry("appendonly.aof.1.base.rdb", 1));
+        assert_eq!(manifest.replace_base(name, Format::Rdb, |_| false), entry("appendonly.aof.1.base.rdb", 1));
         for seq in 1..=4 {
             assert_eq!(manifest.add_increment(name), entry(&format!("appendonly.aof.{seq}.incr.aof"), seq));
         }
-        manifest.replace_base(name, Format::Aof, 2);
-        manifest.replace_base(name, Format::Rdb, 3);
+        manifest.replace_base(name, Format::Aof, |seq| seq <= 2);
+        manifest.replace_base(name, Format::Rdb, |seq| seq <= 3);
         let text = String::from_utf8(manifest.print()).unwrap();
         assert_eq!(
             text,
@@ -547,7 +551,7 @@ mod tests {
             folder.store(&manifest).unwrap();
             assert_eq!(folder.load().unwrap(), manifest);
         }
-        manifest.replace_base(folder.filename(), Format::Rdb, 2);
+        manifest.replace_base(folder.filename(), Format::Rdb, |seq| seq <= 2);
         fs::remove_file(folder.path().join("a.aof.1.incr.aof")).unwrap();
         let removed = folder.remove_history(&mut manifest).unwrap();
         assert_eq!(removed, ["a.aof.1.incr.aof", "a.aof.2.incr.aof"]);

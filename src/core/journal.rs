@@ -14,6 +14,8 @@
 //!
 //! Invariant: without a log, effects are not collected and nothing waits.
 
+pub mod segments;
+
 use std::collections::BTreeMap;
 
 use ahash::AHashMap;
@@ -62,6 +64,10 @@ pub struct Journal {
     orders: Vec<Order>,
     /// Files to be handed to the system.
     opened: Vec<(FileId, Handle)>,
+    /// Files that it is to let go of.
+    closed: Vec<FileId>,
+    /// Segments asked for since the log began or was cut.
+    segments_made: u32,
     /// A segment is asked for and nobody has taken the order.
     pub wants_segment: bool,
     /// Test-only: everything counts as safe at once.
@@ -129,6 +135,8 @@ impl CoreState {
         self.journal.opened.push((file, handle));
         let now_ns = self.clock.monotonic_ns();
         self.journal.log = Some(Log::new(identity, settings(&self.config), file, size, now_ns));
+        self.journal.segments_made = 0;
+        self.shared.append_only.note(|figures| figures.enabled = true);
         self.journal.changes = vec![0; SLOTS];
         for shard in [&mut self.shard, &mut self.workbench] {
             shard.effects.collect(true);
@@ -139,6 +147,7 @@ impl CoreState {
     /// Logs no more. What waits need not wait.
     pub fn end_log(&mut self) {
         self.journal.log = None;
+        self.shared.append_only.note(|figures| figures.enabled = false);
         self.journal.changes = Vec::new();
         for shard in [&mut self.shard, &mut self.workbench] {
             shard.effects.collect(false);
@@ -370,10 +379,14 @@ impl CoreState {
 
     /// Has the log do what is due, and carries out what it asks for.
     pub(super) fn drive_log(&mut self, io: &mut impl Io) {
-        let Some(log) = &mut self.journal.log else { return };
         let now_ns = self.clock.monotonic_ns();
-        log.drive(now_ns, &mut self.journal.orders);
+        match &mut self.journal.log {
+            Some(log) => log.drive(now_ns, &mut self.journal.orders),
+            None if self.journal.closed.is_empty() => return,
+            None => {}
+        }
         self.carry_out_log(io);
+        self.turn_log_off_if_wanted();
     }
 
     fn carry_out_log(&mut self, io: &mut impl Io) {
@@ -387,10 +400,14 @@ impl CoreState {
                     io.write(id, file, offset, blocks, stable);
                 }
                 Order::Sync(file) => io.sync(file),
-                Order::Retire(file, _) => io.close_file(file),
-                Order::Prepare => self.journal.wants_segment = true,
+                Order::Retire(file, end) => {
+                    io.close_file(file);
+                    self.complete_segment(file, end);
+                }
+                Order::Prepare => self.prepare_segment(),
             }
         }
         self.journal.orders = orders;
+        self.journal.closed.drain(..).for_each(|file| io.close_file(file));
     }
 }

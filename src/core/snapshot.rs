@@ -175,6 +175,9 @@ impl CoreState {
     pub(super) fn on_cut(&mut self, txn: TxnId) {
         let run = self.shared.snapshots.current().expect("one is under way until its cut is done");
         self.cut(&run);
+        if run.plan.purpose == SnapshotPurpose::AofBase {
+            self.cut_log();
+        }
         self.send(txn.coordinator, Message::Performed { txn, reply: Vec::new(), keys: 0 });
         if !run.plan.holds {
             self.let_go(txn);
@@ -225,6 +228,9 @@ impl CoreState {
                     }
                     self.end_snapshot_if_over();
                 }
+                Event::Segment(made) => self.on_segment_made(made),
+                Event::SegmentsForRewrite(made) => self.on_segments_for_rewrite(made),
+                Event::Rewritten(result) => self.end_rewrite(result),
             }
         }
     }
@@ -345,6 +351,10 @@ impl CoreState {
             }
         });
         self.shared.storage.wake_all();
+        if !is_dump {
+            let path = run.plan.path.clone();
+            return self.on_base_written(result.map(|_| path));
+        }
         let stops = match starter {
             Starter::Shutdown { force, .. } => force || result.is_ok(),
             _ => false,

@@ -36,6 +36,9 @@ impl CoreState {
             self.schedule.clients_due_ms = now_ms + INTERVAL_MS;
             self.sample(elapsed_ms.clamp(1, 10 * INTERVAL_MS) as u64);
             self.check_clients();
+            if self.core.index() == 0 {
+                self.keep_up_append_only();
+            }
             self.begin_due_snapshots();
             self.stats.upkeep_ns += self.clock.ticks_to_ns(self.clock.ticks().wrapping_sub(start));
         }

@@ -21,6 +21,7 @@ use std::thread::JoinHandle;
 use futures_lite::future::block_on;
 use glommio::{LocalExecutorBuilder, Placement};
 
+use crate::aof::store::Prepared;
 use crate::runtime::io::CoreId;
 use crate::runtime::waker::Waker;
 
@@ -37,6 +38,24 @@ const IO_MEMORY: usize = 2 << 20;
 pub enum Job {
     /// Write a snapshot.
     Snapshot(Box<SnapshotFile>),
+    /// Do this, and tell the core what it returns, if anything.
+    Work(CoreId, Work),
+}
+
+/// Something to be done with blocking calls.
+pub struct Work(Box<dyn FnOnce() -> Option<Event> + Send>);
+
+impl Work {
+    /// Whatever it is.
+    pub fn new(work: impl FnOnce() -> Option<Event> + Send + 'static) -> Work {
+        Work(Box::new(work))
+    }
+}
+
+impl std::fmt::Debug for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Work")
+    }
 }
 
 /// What has become of a job.
@@ -49,6 +68,12 @@ pub enum Event {
         /// What was written, or what went wrong.
         result: Result<Written, String>,
     },
+    /// A segment for the log is there, or why it is not.
+    Segment(Result<Prepared, String>),
+    /// Segments for a rewrite are there for all cores, or why they are not.
+    SegmentsForRewrite(Result<(), String>),
+    /// A base has taken its place, or why not.
+    Rewritten(Result<(), String>),
 }
 
 /// Events for one core.
@@ -176,12 +201,12 @@ where
     let Ok(first) = jobs.recv() else { return };
     let executor = LocalExecutorBuilder::new(Placement::Unbound).name("storage").io_memory(IO_MEMORY).make();
     match executor {
-        Ok(executor) => executor.run(serve(first, jobs, |file| {
+        Ok(executor) => executor.run(serve(first, jobs, &tell, |file| {
             glommio::spawn_local(write(file, tell.clone(), true)).detach();
         })),
         Err(error) => {
             warn(&format!("the storage thread works without io_uring: {error}"));
-            block_on(serve(first, jobs, |file| {
+            block_on(serve(first, jobs, &tell, |file| {
                 let tell = tell.clone();
                 let write = move || block_on(write(file, tell, false));
                 std::thread::Builder::new()
@@ -194,11 +219,21 @@ where
 }
 
 /// Does the jobs, one after the other, but for snapshots, which `begin` has done beside them.
-async fn serve(first: Job, jobs: &flume::Receiver<Job>, begin: impl Fn(Box<SnapshotFile>)) {
+async fn serve(
+    first: Job,
+    jobs: &flume::Receiver<Job>,
+    tell: &impl Fn(CoreId, Event),
+    begin: impl Fn(Box<SnapshotFile>),
+) {
     let mut next = Some(first);
     while let Some(job) = next {
         match job {
             Job::Snapshot(file) => begin(file),
+            Job::Work(core, Work(work)) => {
+                if let Some(event) = work() {
+                    tell(core, event);
+                }
+            }
         }
         next = jobs.recv_async().await.ok();
     }

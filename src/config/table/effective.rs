@@ -118,7 +118,7 @@ pub(super) static PARAMETERS: &[Parameter] = rows! {
     /// Write the log past the page cache, where the file system can do that.
     "aof-direct-io": yes_no = "yes" => aof_direct_io;
     /// Bytes of a segment of a shard's log, for which room is made before it is used. The first ones are smaller.
-    "aof-segment-size": memory(1 << 20, 4 << 30) = "67108864" => aof_segment_size_bytes;
+    "aof-segment-size": memory(1 << 20, 4_294_967_296i64) = "67108864" => aof_segment_size_bytes;
     /// Writes of a shard's log that are under way at a time, at most.
     "aof-writes-in-flight": number(1, 64) = "8" => aof_writes_in_flight;
     /// Bytes of a shard's log that may be written and not on stable storage before a sync is made at once; 0 for no bound.

@@ -1,0 +1,219 @@
+//! The append-only folder as the server writes it: new segments, ends of old ones, new bases. All of this may take long, and
+//! is done by the storage thread.
+//!
+//! Order on disk: a segment is in the manifest before anything is logged to it; a base takes the place of the segments that it
+//! covers in one replacement of the manifest, and only then are they removed. So whatever the instant of a crash, the files that
+//! the manifest names hold all that was logged.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::aof::manifest::{Folder, Format, Manifest};
+
+/// Bytes that are written at a time to make room.
+const ZEROES: usize = 1 << 20;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Store {
+    folder: Folder,
+    manifest: Manifest,
+    /// Bytes of the base.
+    base_bytes: u64,
+    /// Bytes of the segments that are complete.
+    complete: BTreeMap<i64, u64>,
+    /// The manifest on disk is that of an earlier time, and stays until there is a new base.
+    detached: bool,
+    /// Increments of that time.
+    former: Vec<i64>,
+}
+
+/// A segment that is ready to be written to.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Its number.
+    pub seq: u32,
+    /// The file.
+    pub file: File,
+    /// Bytes that room was made for.
+    pub size: u64,
+    /// It is written past the page cache.
+    pub is_direct: bool,
+}
+
+impl Store {
+    /// A folder with the files that its manifest names. It is created if it is not there.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn new(folder: Folder, manifest: Manifest) -> io::Result<Store> {
+        folder.create()?;
+        let len = |name: &OsString| fs::metadata(folder.path().join(name)).map_or(0, |about| about.len());
+        let base_bytes = manifest.base.as_ref().map_or(0, |base| len(&base.name));
+        let complete = manifest.increments.iter().map(|entry| (entry.seq, len(&entry.name))).collect();
+        Ok(Store { folder, manifest, base_bytes, complete, detached: false, former: Vec::new() })
+    }
+
+    /// A folder whose files are all of an earlier time: they are named until a base takes their place, and new segments are
+    /// not before that.
+    ///
+    /// # Errors
+    /// As [`Store::new`].
+    pub fn detached(folder: Folder, manifest: Manifest) -> io::Result<Store> {
+        let mut store = Store::new(folder, manifest)?;
+        store.detached = true;
+        store.former = store.manifest.increments.iter().map(|entry| entry.seq).collect();
+        Ok(store)
+    }
+
+    fn store(&self, manifest: &Manifest) -> io::Result<()> {
+        if self.detached { Ok(()) } else { self.folder.store(manifest) }
+    }
+
+    /// Makes a segment of `size` bytes, and room for them on the disk; the manifest names it when this returns.
+    ///
+    /// # Errors
+    /// What the file system says; the manifest does not name it then.
+    pub fn add_segment(&mut self, size: u64, direct: bool) -> io::Result<Prepared> {
+        self.folder.create()?;
+        let mut manifest = self.manifest.clone();
+        let entry = manifest.add_increment(self.folder.filename());
+        let path = self.folder.file(&entry);
+        let made = make_room(&path, size).and_then(|()| {
+            self.store(&manifest)?;
+            open(&path, direct)
+        });
+        match made {
+            Ok((file, is_direct)) => {
+                self.manifest = manifest;
+                let seq = entry.seq.try_into().map_err(|_| io::Error::other("too many segments"))?;
+                Ok(Prepared { seq, file, size, is_direct })
+            }
+            Err(error) => {
+                fs::remove_file(&path).ok();
+                Err(error)
+            }
+        }
+    }
+
+    /// Cuts a segment off at its end, behind which there is nothing but room.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn complete(&mut self, seq: u32, end: u64) -> io::Result<()> {
+        let Some(entry) = self.manifest.increments.iter().find(|entry| entry.seq == i64::from(seq)) else {
+            return Ok(());
+        };
+        let file = OpenOptions::new().write(true).open(self.folder.file(entry))?;
+        file.set_len(end)?;
+        file.sync_all()?;
+        self.complete.insert(i64::from(seq), end);
+        Ok(())
+    }
+
+    /// Where a base is written before it has a name.
+    pub fn temporary_base(&self) -> PathBuf {
+        self.folder.path().join(format!("temp-rewriteaof-bg-{}.aof", std::process::id()))
+    }
+
+    /// Puts a base, which is complete and on stable storage, in the place of the present one and of these segments.
+    ///
+    /// # Errors
+    /// What the file system says; nothing is replaced then.
+    pub fn replace_base(&mut self, written: &Path, covered: &[u32]) -> io::Result<()> {
+        let mut manifest = self.manifest.clone();
+        let is_covered = |seq: i64| {
+            covered.iter().any(|&covered| i64::from(covered) == seq) || self.former.contains(&seq)
+        };
+        let entry = manifest.replace_base(self.folder.filename(), Format::Rdb, is_covered);
+        fs::rename(written, self.folder.file(&entry))?;
+        self.folder.store(&manifest)?;
+        self.base_bytes = fs::metadata(self.folder.file(&entry)).map_or(0, |about| about.len());
+        self.complete.retain(|seq, _| !is_covered(*seq));
+        self.manifest = manifest;
+        (self.detached, self.former) = (false, Vec::new());
+        self.folder.remove_history(&mut self.manifest)?;
+        Ok(())
+    }
+
+    /// Drops segments that hold nothing, at a clean stop.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn drop_segments(&mut self, empty: &[u32]) -> io::Result<()> {
+        let (gone, kept) = std::mem::take(&mut self.manifest.increments)
+            .into_iter()
+            .partition(|entry| empty.iter().any(|&seq| i64::from(seq) == entry.seq));
+        self.manifest.increments = kept;
+        self.store(&self.manifest)?;
+        let gone: Vec<_> = gone;
+        for entry in gone {
+            fs::remove_file(self.folder.file(&entry))?;
+        }
+        Ok(())
+    }
+
+    /// Bytes of the base, and of the segments that are complete.
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.base_bytes, self.complete.values().sum())
+    }
+}
+
+/// Writes zeroes, so that what is written there later changes nothing but data: neither size nor extents, which would cost a
+/// further write each time it is made stable.
+fn make_room(path: &Path, size: u64) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+    let zeroes = vec![0; ZEROES];
+    let mut left = size as usize;
+    while left > 0 {
+        let len = left.min(ZEROES);
+        file.write_all(&zeroes[..len])?;
+        left -= len;
+    }
+    file.sync_all()
+}
+
+/// Opens a segment to be written, past the page cache if that is wanted and the file system can do it.
+fn open(path: &Path, direct: bool) -> io::Result<(File, bool)> {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    if direct && let Ok(file) = options.clone().custom_flags(libc::O_DIRECT).open(path) {
+        return Ok((file, true));
+    }
+    Ok((options.open(path)?, false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+
+    #[test]
+    fn a_base_takes_the_place_of_what_it_covers() {
+        let dir = std::env::temp_dir().join(format!("corelane-store-{}", std::process::id()));
+        fs::remove_dir_all(&dir).ok();
+        fs::create_dir(&dir).unwrap();
+        let folder = Folder::new(&dir, OsStr::new("aof"), OsStr::new("a.aof"));
+        let mut store = Store::new(folder.clone(), Manifest::default()).unwrap();
+        let made: Vec<u32> =
+            (0..4).map(|_| store.add_segment(5000, true).unwrap()).map(|made| made.seq).collect();
+        assert_eq!(made, [1, 2, 3, 4]);
+        for seq in [1, 3] {
+            store.complete(seq, 10 + u64::from(seq)).unwrap();
+        }
+        assert_eq!(store.bytes(), (0, 24));
+        fs::write(store.temporary_base(), b"base").unwrap();
+        store.replace_base(&store.temporary_base(), &[1, 3]).unwrap();
+        assert_eq!(store.bytes(), (4, 0));
+        store.drop_segments(&[4]).unwrap();
+        let manifest = folder.load().unwrap();
+        let names: Vec<_> = manifest.data().map(|entry| entry.name.clone()).collect();
+        assert_eq!(names, ["a.aof.1.base.rdb", "a.aof.2.incr.aof"]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "and the manifest");
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}

@@ -1,0 +1,290 @@
+//! The segments of this shard's log, rewrites, and turning the log on and off. Files are made and removed by the storage thread;
+//! see [`AppendOnly`](crate::shared::append_only::AppendOnly).
+
+use std::sync::Arc;
+
+use crate::aof::frame;
+use crate::aof::log::Failure;
+use crate::aof::manifest::Folder;
+use crate::aof::store::{Prepared, Store};
+use crate::core::snapshot::Starter;
+use crate::core::state::CoreState;
+use crate::protocol::Error;
+use crate::runtime::io::{FileId, Handle};
+use crate::shared::lock;
+use crate::snapshots::{SnapshotPlan, SnapshotPurpose};
+use crate::storage::{Event, Job, Work, plain};
+
+/// Bytes of a log's first segment; each one after it has twice the size, up to `aof-segment-size`.
+const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
+/// After a rewrite that has failed, the next begins by itself after so many seconds.
+const RETRY_S: i64 = 60;
+
+const IN_PROGRESS: Error =
+    Error::text("ERR Background append only file rewriting already in progress");
+
+/// What came of asking for a rewrite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rewrite {
+    /// It has begun.
+    Started,
+    /// It begins when the snapshot under way is over.
+    Scheduled,
+}
+
+/// How a server of so many shards sizes a shard's first segment.
+pub fn first_segment_bytes(max_bytes: u64) -> u64 {
+    FIRST_SEGMENT_BYTES.min(max_bytes)
+}
+
+impl CoreState {
+    /// Whose log this core writes.
+    fn log_identity(&self) -> frame::Segment {
+        frame::Segment {
+            run: self.shared.log_run,
+            shard: self.core.0,
+            shards: self.map.shards() as u16,
+        }
+    }
+
+    /// Begins to log in the segment that was made for this core, if one was.
+    pub fn begin_log_if_made(&mut self) {
+        if let Some(Prepared { seq, file, size, .. }) = self.shared.append_only.take_segment(self.core) {
+            let handle = Handle::Fd(file.into());
+            self.begin_log(self.log_identity(), FileId(seq), handle, size);
+        }
+    }
+
+    /// Asks for another segment.
+    pub(super) fn prepare_segment(&mut self) {
+        let direct = self.config.aof_direct_io;
+        self.journal.segments_made += 1;
+        let size = FIRST_SEGMENT_BYTES << self.journal.segments_made.min(16);
+        let size = size.min(self.config.aof_segment_size_bytes);
+        let append_only = Arc::clone(&self.shared.append_only);
+        let work = Work::new(move || {
+            let made = append_only.with_store(|store| store.add_segment(size, direct))?;
+            Some(Event::Segment(made.map_err(|error| plain(&error))))
+        });
+        self.journal.wants_segment = self.shared.storage.submit(Job::Work(self.core, work)).is_err();
+    }
+
+    /// What the storage thread says of a segment.
+    pub(in crate::core) fn on_segment_made(&mut self, made: Result<Prepared, String>) {
+        match made {
+            Ok(Prepared { seq, file, size, .. }) => self.on_segment(FileId(seq), Handle::Fd(file.into()), size),
+            Err(error) => {
+                self.shared.log.warning(format_args!("Can't make another AOF segment: {error}"));
+                if let Some(log) = &mut self.journal.log {
+                    log.on_not_prepared();
+                }
+            }
+        }
+    }
+
+    /// A segment is complete: what is behind its end is cut off.
+    pub(super) fn complete_segment(&mut self, file: FileId, end: u64) {
+        let append_only = Arc::clone(&self.shared.append_only);
+        let shared = Arc::clone(&self.shared);
+        let work = Work::new(move || {
+            let done = append_only.with_store(|store| store.complete(file.0, end));
+            if let Some(Err(error)) = done {
+                shared.log.warning(format_args!("Can't cut an AOF segment at its end: {}", plain(&error)));
+            }
+            None
+        });
+        // If the storage thread is gone, the segment keeps its zeroes.
+        self.shared.storage.submit(Job::Work(self.core, work)).ok();
+    }
+
+    /// Begins a rewrite, or has it begin when the snapshot under way is over. Without a log the rewrite turns it on if `enable` is set,
+    /// else it only replaces the files.
+    ///
+    /// # Errors
+    /// If one is under way.
+    pub fn begin_rewrite(&mut self) -> Result<Rewrite, Error> {
+        let append_only = Arc::clone(&self.shared.append_only);
+        if append_only.figures().rewriting_since_s.is_some() {
+            return Err(IN_PROGRESS);
+        }
+        if self.shared.snapshots.current().is_some() {
+            append_only.note(|figures| figures.scheduled = true);
+            return Ok(Rewrite::Scheduled);
+        }
+        let now_s = self.now_us / 1_000_000;
+        append_only.note(|figures| {
+            figures.rewriting_since_s = Some(now_s);
+            figures.scheduled = false;
+            figures.rewrites += 1;
+        });
+        let config = Arc::clone(&self.config);
+        let cores = self.map.shards();
+        let work = Work::new(move || {
+            let made = make_segments(&append_only, &config, cores);
+            Some(Event::SegmentsForRewrite(made.map_err(|error| plain(&error))))
+        });
+        if self.shared.storage.submit(Job::Work(self.core, work)).is_err() {
+            self.end_rewrite(Err("there is no storage thread".into()));
+        }
+        Ok(Rewrite::Started)
+    }
+
+    /// Segments for all cores are there: now the snapshot.
+    pub(in crate::core) fn on_segments_for_rewrite(&mut self, made: Result<(), String>) {
+        let begun = made.and_then(|()| {
+            let temporary = self.shared.append_only.with_store(|store| store.temporary_base());
+            let temporary = temporary.ok_or("the log was turned off")?;
+            let path = temporary.with_extension("base");
+            let plan = SnapshotPlan { purpose: SnapshotPurpose::AofBase, temporary, path, holds: false };
+            self.begin_snapshot(plan, Starter::Server).map_err(|error| error.to_string())
+        });
+        if let Err(error) = begun {
+            self.end_rewrite(Err(error));
+        }
+    }
+
+    /// The instant of a rewrite's snapshot, on this shard: what comes now goes to the new segment.
+    pub(in crate::core) fn cut_log(&mut self) {
+        let Some(Prepared { seq, file, size, .. }) = self.shared.append_only.take_segment(self.core) else {
+            return;
+        };
+        let (file, handle, now_ns) = (FileId(seq), Handle::Fd(file.into()), self.clock.monotonic_ns());
+        self.log_effects();
+        match &mut self.journal.log {
+            Some(log) => {
+                let covered = log.switch(file, size, now_ns, &mut self.journal.orders);
+                self.shared.append_only.cover(covered.into_iter().map(|file| file.0));
+                self.journal.opened.push((file, handle));
+                self.journal.segments_made = 0;
+            }
+            None if self.config.appendonly => self.begin_log(self.log_identity(), file, handle, size),
+            None => {}
+        }
+    }
+
+    /// The base is written, or it failed.
+    pub(in crate::core) fn on_base_written(&mut self, result: Result<std::path::PathBuf, String>) {
+        let path = match result {
+            Ok(path) => path,
+            Err(error) => return self.end_rewrite(Err(error)),
+        };
+        let append_only = Arc::clone(&self.shared.append_only);
+        let covered = append_only.take_covered();
+        let work = Work::new(move || {
+            let replaced = append_only.with_store(|store| store.replace_base(&path, &covered));
+            let replaced = replaced.unwrap_or(Ok(())).map_err(|error| plain(&error));
+            Some(Event::Rewritten(replaced))
+        });
+        if self.shared.storage.submit(Job::Work(self.core, work)).is_err() {
+            self.end_rewrite(Err("there is no storage thread".into()));
+        }
+    }
+
+    /// A rewrite is over.
+    pub(in crate::core) fn end_rewrite(&mut self, result: Result<(), String>) {
+        let now_s = self.now_us / 1_000_000;
+        let log = &self.shared.log;
+        match &result {
+            Ok(()) => log.notice(format_args!("Background AOF rewrite finished successfully")),
+            Err(error) => log.warning(format_args!("Background AOF rewrite terminated by error: {error}")),
+        }
+        let old_bytes = self.shared.snapshots.figures().last_old_bytes;
+        self.shared.append_only.note(|figures| {
+            figures.last_rewrite_s = figures.rewriting_since_s.take().map(|since_s| now_s - since_s);
+            figures.rewrite_failed = result.is_err();
+            figures.last_old_bytes = old_bytes;
+            if result.is_err() {
+                figures.failures_in_a_row += 1;
+                figures.failed_at_s = now_s;
+            } else {
+                figures.failures_in_a_row = 0;
+                figures.base_bytes = figures.complete_bytes;
+            }
+        });
+    }
+
+    /// `CONFIG SET appendonly`, and rewrites that are due. Called on core 0 in intervals.
+    pub(in crate::core) fn keep_up_append_only(&mut self) {
+        let figures = self.shared.append_only.figures();
+        if figures.rewriting_since_s.is_some() || self.loading.is_some() {
+            return;
+        }
+        if !self.config.appendonly && !figures.scheduled {
+            return;
+        }
+        let now_s = self.now_us / 1_000_000;
+        let waits = figures.rewrite_failed && now_s - figures.failed_at_s < RETRY_S;
+        let bytes = figures.complete_bytes;
+        let base = figures.base_bytes.max(1);
+        let growth = bytes.saturating_sub(base).saturating_mul(100) / base;
+        let percentage = u64::from(self.config.auto_aof_rewrite_percentage);
+        let is_large = percentage > 0
+            && bytes >= self.config.auto_aof_rewrite_min_size_bytes
+            && growth >= percentage;
+        let turns_on = self.config.appendonly && !figures.enabled;
+        if figures.scheduled || (turns_on || is_large) && !waits {
+            if is_large && !figures.scheduled {
+                self.shared.log.notice(format_args!("Starting automatic rewriting of AOF on {growth}% growth"));
+            }
+            self.begin_rewrite().ok();
+        }
+    }
+
+    /// Turns the log of this core off when the configuration says so, after everything is on stable storage.
+    pub(in crate::core) fn turn_log_off_if_wanted(&mut self) {
+        let Some(log) = &mut self.journal.log else { return };
+        if self.config.appendonly {
+            return;
+        }
+        for shard in [&mut self.shard, &mut self.workbench] {
+            shard.effects.collect(false);
+        }
+        log.demand(log.end());
+        if !log.is_settled() {
+            return;
+        }
+        let (file, end, next) = log.ends();
+        self.complete_segment(file, end);
+        self.journal.closed.extend([file].into_iter().chain(next));
+        self.end_log();
+    }
+
+    /// Why writing commands are refused, if the log cannot be written.
+    pub(in crate::core) fn log_failure(&self) -> Option<Failure> {
+        self.journal.log.as_ref().and_then(|log| log.failure())
+    }
+
+    /// Whether so much waits to be written that writing commands have to wait.
+    pub(in crate::core) fn log_is_full(&self) -> bool {
+        self.journal.log.as_ref().is_some_and(|log| log.is_full())
+    }
+}
+
+/// Makes segments for all cores to go on in.
+fn make_segments(
+    append_only: &crate::shared::append_only::AppendOnly,
+    config: &crate::config::Config,
+    cores: usize,
+) -> std::io::Result<()> {
+    {
+        let mut store = lock(&append_only.store);
+        if store.is_none() {
+            let folder = folder_of(config);
+            let manifest = folder.load().map_err(std::io::Error::other)?;
+            *store = Some(Store::detached(folder, manifest)?);
+        }
+    }
+    let size = first_segment_bytes(config.aof_segment_size_bytes);
+    let make = |store: &mut Store| -> std::io::Result<Vec<Prepared>> {
+        (0..cores).map(|_| store.add_segment(size, config.aof_direct_io)).collect()
+    };
+    if let Some(made) = append_only.with_store(make) {
+        append_only.set_segments(made?);
+    }
+    Ok(())
+}
+
+/// Where the configuration has the append-only files.
+pub fn folder_of(config: &crate::config::Config) -> Folder {
+    Folder::new(&config.dir, config.appenddirname.as_os_str(), config.appendfilename.as_os_str())
+}

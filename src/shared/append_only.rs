@@ -1,0 +1,91 @@
+//! What all cores share of the append-only files: the folder, segments on their way to cores, and what is known of rewrites.
+//!
+//! A *rewrite* is a snapshot that becomes the new base. First segments are made for all cores ([`AppendOnly::segments`]);
+//! at the cut each core goes on in its own, or begins its log there, and says which segments the base covers; when the base is
+//! complete, it takes their place. Turning the log on is a rewrite that covers whatever the folder held before.
+
+use std::sync::Mutex;
+
+use super::lock;
+use crate::aof::store::{Prepared, Store};
+use crate::runtime::io::CoreId;
+
+/// What `INFO` shows.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Figures {
+    /// Cores log what they do.
+    pub enabled: bool,
+    /// When the rewrite under way began, Unix seconds.
+    pub rewriting_since_s: Option<i64>,
+    /// One begins when the snapshot under way is over.
+    pub scheduled: bool,
+    /// How long the last one took.
+    pub last_rewrite_s: Option<i64>,
+    /// The last one has failed.
+    pub rewrite_failed: bool,
+    /// How many have failed one after the other.
+    pub failures_in_a_row: u64,
+    /// When the last one failed, Unix seconds.
+    pub failed_at_s: i64,
+    /// Rewrites begun.
+    pub rewrites: u64,
+    /// Bytes of all files after the last one, or at the start.
+    pub base_bytes: u64,
+    /// Bytes of the base and of complete segments.
+    pub complete_bytes: u64,
+    /// Bytes that were written early in the last one, because they were about to change.
+    pub last_old_bytes: u64,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct AppendOnly {
+    /// The folder while there is a log.
+    pub store: Mutex<Option<Store>>,
+    segments: Mutex<Vec<Option<Prepared>>>,
+    covered: Mutex<Vec<u32>>,
+    figures: Mutex<Figures>,
+}
+
+impl AppendOnly {
+    /// The figures.
+    pub fn figures(&self) -> Figures {
+        *lock(&self.figures)
+    }
+
+    /// Changes the figures.
+    pub fn note(&self, change: impl FnOnce(&mut Figures)) {
+        change(&mut lock(&self.figures));
+    }
+
+    /// Segments for all cores, in their order.
+    pub fn set_segments(&self, segments: Vec<Prepared>) {
+        *lock(&self.segments) = segments.into_iter().map(Some).collect();
+    }
+
+    /// The segment for a core, if one is there for it.
+    pub fn take_segment(&self, core: CoreId) -> Option<Prepared> {
+        lock(&self.segments).get_mut(core.index())?.take()
+    }
+
+    /// These segments are covered by the base that is being written.
+    pub fn cover(&self, segments: impl Iterator<Item = u32>) {
+        lock(&self.covered).extend(segments);
+    }
+
+    /// All segments that the base covers.
+    pub fn take_covered(&self) -> Vec<u32> {
+        std::mem::take(&mut lock(&self.covered))
+    }
+
+    /// Does something with the folder; `None` if there is no log.
+    pub fn with_store<T>(&self, work: impl FnOnce(&mut Store) -> T) -> Option<T> {
+        let mut store = lock(&self.store);
+        let result = store.as_mut().map(work);
+        if let Some(store) = &*store {
+            let (base, complete) = store.bytes();
+            self.note(|figures| figures.complete_bytes = base + complete);
+        }
+        result
+    }
+}
