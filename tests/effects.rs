@@ -398,7 +398,7 @@ fn stock_redis_understands_effects() {
     let mut client = server.client();
     let newer = request(&["COMMAND", "GETKEYS", "HPERSIST", "key", "FIELDS", "1", "field"]);
     let modern = !client.call(&newer).is_error();
-    let mut source = Source::new(seed, seed % 2 == 0, modern);
+    let mut source = Source::new(seed, seed.is_multiple_of(2), modern);
     let total = number_from_env(COMMANDS, 10_000) as usize;
     let mut db = 0;
     let mut send = |effects: Vec<Sent>| {
@@ -428,8 +428,8 @@ fn stock_redis_understands_effects() {
         for item in items {
             let key = item.key();
             let name = format!("{SEED}={seed} {}", key.escape_ascii());
-            if item.kind() == Kind::Zset {
-                // Digests depend on how scores are written, which differs between versions.
+            if item.kind() == Kind::Zset && !modern {
+                // Scores are written in another form in digests of 7.0.
                 let all = request(&[&b"ZRANGE"[..], key, b"0", b"-1", b"WITHSCORES"]);
                 let expected = run(&mut source.shard, db, &all).expect("it is a command on keys");
                 assert_eq!(

@@ -192,6 +192,14 @@ impl fmt::Debug for F64Text {
 pub fn format_f64(value: f64) -> F64Text {
     /// Doubles up to this size are printed as integers if they are integers.
     const MAX_INTEGER: f64 = (i64::MAX / 2) as f64;
+    if value != 0.0 && value.abs() <= MAX_INTEGER && value.trunc() == value {
+        return F64Text::new(itoa::Buffer::new().format(value as i64));
+    }
+    format_f64_shortest(value)
+}
+
+/// Prints a double with as few digits as read back as the same double; large integers end with zeros then.
+pub fn format_f64_shortest(value: f64) -> F64Text {
     if value.is_nan() {
         return F64Text::new("nan");
     }
@@ -200,9 +208,6 @@ pub fn format_f64(value: f64) -> F64Text {
     }
     if value == 0.0 {
         return F64Text::new(if value.is_sign_negative() { "-0" } else { "0" });
-    }
-    if value.abs() <= MAX_INTEGER && value.trunc() == value {
-        return F64Text::new(itoa::Buffer::new().format(value as i64));
     }
     let (digits, exponent) = grisu::digits(value.abs());
     let mut text = F64Text::new(if value < 0.0 { "-" } else { "" });
@@ -442,6 +447,8 @@ mod tests {
         ] {
             assert_eq!(&*format_f64(value), text);
         }
+        assert_eq!(&*format_f64_shortest(4_611_686_018_427_387_904.0), "4611686018427388000");
+        assert_eq!(&*format_f64_shortest(-0.0), "-0");
     }
 
     #[test]

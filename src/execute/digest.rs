@@ -5,7 +5,7 @@
 
 use sha1::{Digest as _, Sha1};
 
-use crate::base::number::format_f64;
+use crate::base::number::format_f64_shortest;
 use crate::shard::values::{Typed, Value};
 use crate::shard::{Item, Kind, Str};
 use crate::types::stream::Id;
@@ -57,7 +57,7 @@ impl Digest {
             Some(Value::Set(set)) => set.iter().for_each(|member| member.with_bytes(|bytes| self.add(bytes))),
             Some(Value::Zset(zset)) => {
                 for (member, score) in zset.iter(0..zset.len()) {
-                    let score = format_f64(score);
+                    let score = format_f64_shortest(score);
                     let pair = member.with_bytes(|member| Digest::of(&[member, score.as_bytes()]));
                     self.add(&pair.0);
                 }
