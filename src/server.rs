@@ -1,5 +1,7 @@
 //! The server's life: configuration, sockets, one thread per core, the end.
 
+mod data;
+
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -25,7 +27,6 @@ use crate::runtime::mailbox::ThreadMailbox;
 use crate::runtime::ring::{Doorbells, RingIo};
 use crate::shard::Hasher;
 use crate::shared::Shared;
-use crate::shared::load::{Load, LoadMode, LoadPlan};
 use crate::storage;
 
 /// Runs a server with this configuration until it is told to stop. `warnings` are logged at the start.
@@ -168,8 +169,8 @@ fn serve(config: Config, log: Log, cpus: &[usize]) -> ExitCode {
     }
     write_pidfile(&shared);
     shared.startup_bytes.store(shared.note_memory().0, Ordering::Relaxed);
-    if let Err(error) = begin_load(&shared, clock.unix_us() / 1000) {
-        shared.log.warning(format_args!("Fatal error loading the DB: {error}. Exiting."));
+    if let Err(error) = data::begin(&shared, clock.unix_us() / 1000) {
+        shared.log.warning(format_args!("{error}"));
         return ExitCode::FAILURE;
     }
     let storage = start_storage(&shared);
@@ -211,17 +212,6 @@ fn serve(config: Config, log: Log, cpus: &[usize]) -> ExitCode {
     if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Begins to load what the server was told to begin with, if there is anything. The cores take it from there.
-fn begin_load(shared: &Shared, now_ms: i64) -> io::Result<()> {
-    let (config, _) = shared.config.current();
-    if config.dbfilename.try_exists()? {
-        let mode = LoadMode { flush: false, replace: false };
-        let plan = LoadPlan::of_snapshot(config.dbfilename.clone());
-        shared.set_load(Load::begin(plan, mode, shared.map.shards(), now_ms)?);
-    }
-    Ok(())
-}
-
 /// What one core's thread starts with.
 struct Place {
     core: CoreId,
@@ -258,7 +248,10 @@ fn start(place: Place, shared: Arc<Shared>, ready: mpsc::Sender<Result<(), Strin
             }
         };
         let seed = place.seed.wrapping_add(u64::from(place.core.0));
-        let state = CoreState::new(place.core, shared, &place.hasher, seed, Box::new(place.clock));
+        let mut state = CoreState::new(place.core, shared, &place.hasher, seed, Box::new(place.clock));
+        if state.loading.is_none() {
+            state.begin_log_if_made();
+        }
         ready.send(Ok(())).ok();
         drop(ready);
         Core::new(state, io, place.mailbox).run();

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use self::load::Load;
 use self::append_only::AppendOnly;
+use crate::aof::frame;
 use crate::config::Config;
 use crate::observe::latency::LatencyMonitor;
 use crate::observe::loading::Loading;
@@ -193,6 +194,12 @@ impl Shared {
 
     fn change_stop(&self, from: u8, to: u8) -> bool {
         self.stop.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Whose logs this run writes, by core.
+    pub fn logs(&self) -> impl Iterator<Item = frame::Segment> + use<> {
+        let (run, shards) = (self.log_run, self.map.shards() as u16);
+        (0..shards).map(move |shard| frame::Segment { run, shard, shards })
     }
 
     /// A core that stops listens no more; waits until none does, for a moment at most. So a client that loses its connection

@@ -166,7 +166,7 @@ pub enum Torn {
     #[error("the frame's checksum is wrong")]
     Checksum,
     /// The frame is whole, but something is missing before it.
-    #[error("the frame does not continue the log")]
+    #[error("frames are missing")]
     Gap,
 }
 

@@ -6,3 +6,4 @@ pub mod frame;
 pub mod log;
 pub mod manifest;
 pub mod store;
+pub mod recover;

@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::aof::frame::Segment;
 use crate::aof::manifest::{Folder, Format, Manifest};
 
 /// Bytes that are written at a time to make room.
@@ -74,16 +75,16 @@ impl Store {
         if self.detached { Ok(()) } else { self.folder.store(manifest) }
     }
 
-    /// Makes a segment of `size` bytes, and room for them on the disk; the manifest names it when this returns.
+    /// Makes a segment of `size` bytes with its first line, and room for them on the disk; the manifest names it when this returns.
     ///
     /// # Errors
     /// What the file system says; the manifest does not name it then.
-    pub fn add_segment(&mut self, size: u64, direct: bool) -> io::Result<Prepared> {
+    pub fn add_segment(&mut self, identity: Segment, size: u64, direct: bool) -> io::Result<Prepared> {
         self.folder.create()?;
         let mut manifest = self.manifest.clone();
         let entry = manifest.add_increment(self.folder.filename());
         let path = self.folder.file(&entry);
-        let made = make_room(&path, size).and_then(|()| {
+        let made = make_room(&path, identity, size).and_then(|()| {
             self.store(&manifest)?;
             open(&path, direct)
         });
@@ -165,10 +166,13 @@ impl Store {
 
 /// Writes zeroes, so that what is written there later changes nothing but data: neither size nor extents, which would cost a
 /// further write each time it is made stable.
-fn make_room(path: &Path, size: u64) -> io::Result<()> {
+fn make_room(path: &Path, identity: Segment, size: u64) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+    let mut first = Vec::new();
+    identity.encode(&mut first);
+    file.write_all(&first)?;
     let zeroes = vec![0; ZEROES];
-    let mut left = size as usize;
+    let mut left = (size as usize).saturating_sub(first.len());
     while left > 0 {
         let len = left.min(ZEROES);
         file.write_all(&zeroes[..len])?;
@@ -200,7 +204,7 @@ mod tests {
         let folder = Folder::new(&dir, OsStr::new("aof"), OsStr::new("a.aof"));
         let mut store = Store::new(folder.clone(), Manifest::default()).unwrap();
         let made: Vec<u32> =
-            (0..4).map(|_| store.add_segment(5000, true).unwrap()).map(|made| made.seq).collect();
+            (0..4).map(|_| store.add_segment(Segment { run: 1, shard: 0, shards: 1 }, 5000, true).unwrap()).map(|made| made.seq).collect();
         assert_eq!(made, [1, 2, 3, 4]);
         for seq in [1, 3] {
             store.complete(seq, 10 + u64::from(seq)).unwrap();

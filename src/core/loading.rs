@@ -92,6 +92,8 @@ pub struct Loading {
     bytes: Option<Arc<[u8]>>,
     /// Parts that are finished.
     parts: usize,
+    /// Nothing more comes.
+    is_last: bool,
     /// Who wants to know when it is over, and the number of the question.
     answer: Option<(CoreId, u64)>,
     report_due_ms: i64,
@@ -141,6 +143,7 @@ impl CoreState {
             source: Source::None,
             bytes: None,
             parts: 0,
+            is_last: false,
             answer,
             report_due_ms: self.now_ms() + REPORT_MS,
             before,
@@ -229,6 +232,7 @@ impl CoreState {
         match loading.phase {
             Phase::Settling { told } => return Ok(self.settle(loading, told)),
             Phase::Waiting if !loading.load.are_together(loading.parts) => return Ok(Step::Nothing),
+            Phase::Waiting if loading.is_last => return Ok(Step::Over),
             Phase::Waiting => loading.phase = Phase::Reading,
             Phase::Reading => {}
         }
@@ -241,7 +245,13 @@ impl CoreState {
             return Ok(Step::Later);
         }
         match loading.portions.try_recv() {
-            Ok(Portion::Over) => return Ok(Step::Over),
+            Ok(Portion::Over) => {
+                // Nobody serves a client before all can: what comes from another core then finds everything here.
+                loading.is_last = true;
+                loading.parts += 1;
+                loading.load.arrive();
+                loading.phase = Phase::Waiting;
+            }
             Ok(portion) => self.take_portion(loading, portion)?,
             Err(TryRecvError::Empty) => return Ok(Step::Nothing),
             Err(TryRecvError::Disconnected) => return Err(Failure::fatal("The reader of files has ended")),
@@ -516,6 +526,7 @@ impl CoreState {
             shard.effects.clear();
             shard.effects.collect(loading.before.effects);
         }
+        self.begin_log_if_made();
         if self.core.index() == 0 {
             let figures = loading.load.figures();
             let seconds = (self.now_ms() - figures.started_ms) as f64 / 1000.0;

@@ -40,6 +40,10 @@ pub(super) struct Ran {
 impl CoreState {
     /// Handles all messages of a batch, and returns it for reuse.
     pub fn on_batch(&mut self, from: CoreId, mut batch: Batch) -> Batch {
+        if self.loading.is_some() {
+            // Whoever sent this may have found that everything is loaded.
+            self.load_some();
+        }
         self.last_ticks = self.clock.ticks();
         let mut messages = std::mem::take(&mut batch.messages);
         let mut to_come = messages.drain(..);

@@ -40,11 +40,7 @@ pub fn first_segment_bytes(max_bytes: u64) -> u64 {
 impl CoreState {
     /// Whose log this core writes.
     fn log_identity(&self) -> frame::Segment {
-        frame::Segment {
-            run: self.shared.log_run,
-            shard: self.core.0,
-            shards: self.map.shards() as u16,
-        }
+        self.shared.logs().nth(self.core.index()).expect("every core has one")
     }
 
     /// Begins to log in the segment that was made for this core, if one was.
@@ -62,8 +58,9 @@ impl CoreState {
         let size = FIRST_SEGMENT_BYTES << self.journal.segments_made.min(16);
         let size = size.min(self.config.aof_segment_size_bytes);
         let append_only = Arc::clone(&self.shared.append_only);
+        let identity = self.log_identity();
         let work = Work::new(move || {
-            let made = append_only.with_store(|store| store.add_segment(size, direct))?;
+            let made = append_only.with_store(|store| store.add_segment(identity, size, direct))?;
             Some(Event::Segment(made.map_err(|error| plain(&error))))
         });
         self.journal.wants_segment = self.shared.storage.submit(Job::Work(self.core, work)).is_err();
@@ -118,9 +115,9 @@ impl CoreState {
             figures.rewrites += 1;
         });
         let config = Arc::clone(&self.config);
-        let cores = self.map.shards();
+        let logs: Vec<frame::Segment> = self.shared.logs().collect();
         let work = Work::new(move || {
-            let made = make_segments(&append_only, &config, cores);
+            let made = make_segments(&append_only, &config, &logs);
             Some(Event::SegmentsForRewrite(made.map_err(|error| plain(&error))))
         });
         if self.shared.storage.submit(Job::Work(self.core, work)).is_err() {
@@ -261,10 +258,10 @@ impl CoreState {
 }
 
 /// Makes segments for all cores to go on in.
-fn make_segments(
+pub fn make_segments(
     append_only: &crate::shared::append_only::AppendOnly,
     config: &crate::config::Config,
-    cores: usize,
+    logs: &[frame::Segment],
 ) -> std::io::Result<()> {
     {
         let mut store = lock(&append_only.store);
@@ -276,7 +273,7 @@ fn make_segments(
     }
     let size = first_segment_bytes(config.aof_segment_size_bytes);
     let make = |store: &mut Store| -> std::io::Result<Vec<Prepared>> {
-        (0..cores).map(|_| store.add_segment(size, config.aof_direct_io)).collect()
+        logs.iter().map(|&log| store.add_segment(log, size, config.aof_direct_io)).collect()
     };
     if let Some(made) = append_only.with_store(make) {
         append_only.set_segments(made?);

@@ -1,0 +1,114 @@
+//! What the server begins with: a snapshot, or the append-only folder, which is made whole first. The cores do the loading.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::aof::manifest::{Format, Manifest};
+use crate::aof::recover::{self, Content, Plan, Rules};
+use crate::aof::store::Store;
+use crate::config::{Config, REDIS_VERSION};
+use crate::core::journal::segments::{folder_of, make_segments};
+use crate::rdb::file::{About, head, preamble, tail};
+use crate::runtime::io::CoreId;
+use crate::shared::load::{Kind, Load, LoadMode, LoadPlan, LogPart};
+use crate::shared::{Shared, lock};
+use crate::storage::plain;
+
+/// Finds what there is, and begins to load it. With `appendonly yes` the segments are made in which the cores begin to log.
+pub(super) fn begin(shared: &Shared, now_ms: i64) -> Result<(), String> {
+    let (config, _) = shared.config.current();
+    let plan = match config.appendonly {
+        true => begin_with_logs(shared, &config, now_ms)?,
+        false => {
+            let snapshot = config.dir.join(&config.dbfilename);
+            let is_there = snapshot.try_exists().map_err(|error| fatal(&plain(&error)))?;
+            is_there.then(|| LoadPlan::of_snapshot(snapshot))
+        }
+    };
+    if let Some(plan) = plan {
+        let mode = LoadMode { flush: false, replace: false };
+        let load = Load::begin(plan, mode, shared.map.shards(), now_ms).map_err(|error| fatal(&plain(&error)))?;
+        shared.set_load(load);
+    }
+    Ok(())
+}
+
+fn fatal(reason: &str) -> String {
+    format!("Fatal error loading the DB: {reason}. Exiting.")
+}
+
+fn begin_with_logs(shared: &Shared, config: &Arc<Config>, now_ms: i64) -> Result<Option<LoadPlan>, String> {
+    let folder = folder_of(config);
+    let mut manifest = folder.load().map_err(|error| fatal(&error.to_string()))?;
+    if folder.upgrade(&mut manifest).map_err(|error| fatal(&plain(&error)))? {
+        shared.log.notice(format_args!("{}", folder.upgrade_log_line()));
+    }
+    let plan = recover::plan(&folder, &manifest, Rules::new(config.aof_load_truncated))
+        .map_err(|error| fatal(&error.to_string()))?;
+    for line in plan.cuts.iter().flat_map(|cut| &cut.log) {
+        shared.log.warning(format_args!("{line}"));
+    }
+    recover::apply(&folder, &plan).map_err(|error| fatal(&plain(&error)))?;
+    if manifest.is_empty() {
+        let base = manifest.replace_base(folder.filename(), Format::Rdb, |_| false);
+        folder.create().map_err(|error| fatal(&plain(&error)))?;
+        write_empty_base(&folder.file(&base), config, now_ms).map_err(|error| fatal(&plain(&error)))?;
+        folder.store(&manifest).map_err(|error| fatal(&plain(&error)))?;
+        shared.log.notice(format_args!("Creating AOF base file {} on server start", base.name.display()));
+    }
+    let load = load_plan(shared, &plan, |entry| folder.file(entry));
+    begin_store(shared, config, manifest).map_err(|error| fatal(&plain(&error)))?;
+    Ok((load != LoadPlan::default()).then_some(load))
+}
+
+/// Has the cores log into new segments.
+fn begin_store(shared: &Shared, config: &Arc<Config>, manifest: Manifest) -> std::io::Result<()> {
+    let store = Store::new(folder_of(config), manifest)?;
+    let (base, complete) = store.bytes();
+    *lock(&shared.append_only.store) = Some(store);
+    shared.append_only.note(|figures| figures.base_bytes = base + complete);
+    let logs: Vec<_> = shared.logs().collect();
+    make_segments(&shared.append_only, config, &logs)
+}
+
+/// Which core loads what.
+fn load_plan(
+    shared: &Shared,
+    plan: &Plan,
+    path: impl Fn(&crate::aof::manifest::Entry) -> std::path::PathBuf,
+) -> LoadPlan {
+    let mut load = LoadPlan::default();
+    for piece in &plan.pieces {
+        let path = path(&piece.entry);
+        let core = match piece.content {
+            Content::Rdb => {
+                let is_whole = path.extension().is_some_and(|extension| extension == "rdb");
+                load.base = Some((if is_whole { Kind::Base } else { Kind::Preamble }, path));
+                continue;
+            }
+            Content::Plain => None,
+            Content::Log(log) if usize::from(log.shards) == shared.map.shards() => Some(CoreId(log.shard)),
+            Content::Log(_) => None,
+        };
+        load.logs.push(LogPart { core, path, range: piece.bytes.clone() });
+    }
+    load
+}
+
+/// A folder whose logs begin with nothing has a base all the same, as tools expect.
+fn write_empty_base(path: &Path, config: &Config, now_ms: i64) -> std::io::Result<()> {
+    let about = About {
+        redis_version: REDIS_VERSION,
+        created_s: now_ms / 1000,
+        used_memory_bytes: 0,
+        is_aof_base: true,
+    };
+    let (facts, sum) = preamble(&about, [], false);
+    let mut file = fs::File::create(path)?;
+    for part in [&head(sum.version())[..], &facts, &tail(&sum, config.rdbchecksum)] {
+        file.write_all(part)?;
+    }
+    file.sync_all()
+}
