@@ -65,7 +65,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Sessions and buffers of clients.
     ("net", &["command", "protocol", "pubsub", "tracking", "runtime", "base"]),
     // Jobs on files, done by a thread of their own; what is written is bytes to it.
-    ("storage", &["runtime", "base"]),
+    ("storage", &["rdb", "runtime"]),
     // What all cores know of snapshots.
     ("snapshots", &["storage", "route", "runtime"]),
     // What all cores share.

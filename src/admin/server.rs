@@ -63,7 +63,9 @@ pub fn shutdown(cx: &mut Cx<'_>) -> Result<Flow, Error> {
         return Err(Error::text("ERR No shutdown in progress."));
     }
     shared.log.notice(format_args!("User requested shutdown..."));
-    if options.save || (!options.nosave && !cx.core.config.save.is_empty()) {
+    // What is loaded by half is not saved.
+    let may_save = !options.nosave && cx.core.loading.is_none();
+    if may_save && (options.save || !cx.core.config.save.is_empty()) {
         return Ok(Flow::Snapshot(SnapshotCommand::Shutdown { force: options.force }));
     }
     shared.stopping.store(true, Ordering::Relaxed);

@@ -14,6 +14,7 @@ use crate::command::spec::{Flags, Spread};
 use crate::command_table::Run;
 use crate::core::loading::LOADING;
 use crate::core::loading::replay::unknown_in_log;
+use crate::core::snapshot::UNSAFE_WRITE;
 use crate::core::state::{CoreState, Order, Waiter};
 use crate::execute::{self, Exec, Wait};
 use crate::net::client::{BAD_FORMAT, Client, Input, ReplyMode, Running, Waiting};
@@ -38,12 +39,6 @@ const OUTBOX_MAX_BYTES: usize = 16 << 20;
 const KEYSPACE: Flags = Flags::READONLY.union(Flags::WRITE).union(Flags::MAY_REPLICATE);
 const NOT_IN_MULTI: Error = Error::text("ERR Command not allowed inside a transaction");
 const MONITOR_ON_KEYS: Error = Error::text("ERR Replica can't interact with the keyspace");
-/// While snapshots fail and `stop-writes-on-bgsave-error` is on.
-pub(super) const UNSAFE_WRITE: Error = Error::text(
-    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may \
-     modify the data set are disabled, because this instance is configured to report errors during writes if RDB \
-     snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.",
-);
 const DEBUG_NOT_ALLOWED: Error = Error::text(
     "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local \
      connection, otherwise you need to set this option in the configuration file, and then restart the server.",
@@ -161,7 +156,9 @@ impl CoreState {
 
     /// Keeps a client's unparsed input within bounds: stops reading, or closes the connection.
     fn bound_input(&mut self, conn: ConnId) {
-        let Some(client) = self.clients.get_mut(conn).filter(|client| client.replay.is_none()) else { return };
+        let Some(client) = self.clients.get_mut(conn).filter(|client| client.replay.is_none()) else {
+            return;
+        };
         let unparsed = client.input.as_ref().map_or(0, |input| input.bytes().len());
         let held = unparsed + client.session.multi_bytes();
         if held as u64 > self.config.client_query_buffer_limit_bytes {
@@ -191,7 +188,11 @@ impl CoreState {
             let Some(client) = self.clients.get(conn) else { return (input.len(), 0) };
             let limits = Limits {
                 // What a log holds was accepted once.
-                bulk_max_bytes: if client.replay.is_some() { u32::MAX as usize } else { self.hot.bulk_max_bytes },
+                bulk_max_bytes: if client.replay.is_some() {
+                    u32::MAX as usize
+                } else {
+                    self.hot.bulk_max_bytes
+                },
                 unauthenticated: !client.session.authenticated && self.hot.password,
             };
             let (next, progress) = if parser.is_at_start() {
@@ -434,20 +435,6 @@ impl CoreState {
             self.feed_monitors(conn, command, args, false);
         }
         next
-    }
-
-    /// Whether a command is one that is refused while snapshots fail: it writes, it is `PING`, from which those who watch the
-    /// server learn of it, or it runs a queue with a command that writes.
-    #[cold]
-    fn would_write(&self, conn: ConnId, command: &Command) -> bool {
-        let writes = |command: &Command| command.flags.contains(Flags::WRITE);
-        let queued = match command.entry.run {
-            Run::Exec => self.clients.get(conn).and_then(|client| client.session.multi.as_deref()),
-            _ => None,
-        };
-        writes(command)
-            || command.full_name == "ping"
-            || queued.is_some_and(|multi| multi.iter().any(|(id, _)| writes(self.lookup.get(id))))
     }
 
     /// Keeps a command for `EXEC`.

@@ -135,7 +135,11 @@ impl CoreState {
     /// served yet, and it begins at once.
     pub fn begin_load(&mut self, load: &Arc<Load>, answer: Option<(CoreId, u64)>) {
         let Some(portions) = load.portions(self.core) else { return };
-        let before = Before { changes: self.stats.changes, keyspace: [self.shard.stats, self.workbench.stats], effects: self.shard.effects.is_on() };
+        let before = Before {
+            changes: self.stats.changes,
+            keyspace: [self.shard.stats, self.workbench.stats],
+            effects: self.shard.effects.is_on(),
+        };
         self.loading = Some(Box::new(Loading {
             load: Arc::clone(load),
             portions,
@@ -175,7 +179,9 @@ impl CoreState {
     /// Whether a command has to wait for the data set.
     #[cold]
     pub(super) fn is_denied_while_loading(&self, conn: ConnId, command: &Command) -> bool {
-        let Some(client) = self.clients.get(conn).filter(|client| client.replay.is_none()) else { return false };
+        let Some(client) = self.clients.get(conn).filter(|client| client.replay.is_none()) else {
+            return false;
+        };
         let waits = |command: &Command| !command.flags.contains(Flags::LOADING);
         let queued = client.session.multi.as_deref().filter(|_| matches!(command.entry.run, Run::Exec));
         waits(command) || queued.is_some_and(|queue| queue.iter().any(|(id, _)| waits(self.lookup.get(id))))
@@ -306,7 +312,9 @@ impl CoreState {
                     window: Vec::with_capacity(KEYS_AT_ONCE),
                 }));
             }
-            Portion::Log { path, from, own } => loading.source = Source::Log(self.begin_replay(path, from, own)),
+            Portion::Log { path, from, own } => {
+                loading.source = Source::Log(self.begin_replay(path, from, own))
+            }
             Portion::Bytes(bytes) => loading.bytes = Some(bytes),
             Portion::End => match std::mem::replace(&mut loading.source, Source::None) {
                 Source::Rdb(rdb) => rdb.scanner.finish().map_err(|damage| Failure::of(&rdb.path, &damage))?,

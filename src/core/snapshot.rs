@@ -8,24 +8,24 @@
 //! Invariants: `part` is there from the cut until all is sent or the snapshot is given up; `begun` is there on the core that
 //! began from then until the end, which is both that the cut is done and that the storage thread has told.
 
-mod format;
-
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use self::format::Usage;
 use crate::admin::SnapshotCommand;
 use crate::command::lookup::{Command, CommandId};
+use crate::command::spec::Flags;
+use crate::command_table;
 use crate::config::REDIS_VERSION;
 use crate::core::dispatch::Whose;
 use crate::core::state::CoreState;
 use crate::net::client::Waiting;
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
+use crate::rdb::{file, payload};
 use crate::route::message::{Call, Loan, Message, OwnedArgs, ReplyTo, TxnId};
 use crate::runtime::io::ConnId;
-use crate::shard::snapshot::BEHIND_MAX_BYTES;
+use crate::shard::snapshot::{self, BEHIND_MAX_BYTES};
 use crate::shard::{Budget, Db};
 use crate::snapshots::{Run, SnapshotPlan, SnapshotPurpose};
 use crate::storage::{Event, Job, Piece, SnapshotFile, Written};
@@ -45,6 +45,12 @@ const OTHER_IN_PROGRESS: Error = Error::text(
 );
 const CANNOT_STOP: Error = Error::text("ERR Errors trying to SHUTDOWN. Check logs.");
 const FAILED: Error = Error::text("ERR");
+/// While snapshots fail and `stop-writes-on-bgsave-error` is on.
+pub(super) const UNSAFE_WRITE: Error = Error::text(
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may \
+     modify the data set are disabled, because this instance is configured to report errors during writes if RDB \
+     snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.",
+);
 
 /// Who has a snapshot taken.
 #[derive(Debug, Clone, Copy)]
@@ -120,7 +126,7 @@ impl CoreState {
             asked_by: self.core,
             temporary: run.plan.temporary.clone(),
             path: run.plan.path.clone(),
-            head: self.snapshot_head(&run),
+            preamble: self.snapshot_preamble(&run),
             checksum: self.config.rdbchecksum,
             cores: self.map.shards(),
             pieces,
@@ -143,8 +149,14 @@ impl CoreState {
         let txn = TxnId { coordinator: self.core, number: self.next_number() };
         self.snapshot.begun = Some(Begun { run, starter, txn, is_cut: false, result: None });
         let nobody = ReplyTo { conn: ConnId(u32::MAX), client: 0, sequence: 0 };
-        let call =
-            Call { command: CommandId(0), db: 0, resp: Default::default(), no_touch: true, track: false, durable: None };
+        let call = Call {
+            command: CommandId(0),
+            db: 0,
+            resp: Default::default(),
+            no_touch: true,
+            track: false,
+            durable: None,
+        };
         let participants = self.whole_shards();
         let args = OwnedArgs::default();
         self.launch(Txn::new(txn, nobody, call, args, Work::Cut, false, self.last_ticks, participants));
@@ -158,17 +170,20 @@ impl CoreState {
         SnapshotPlan { purpose: SnapshotPurpose::Dump, temporary, path, holds }
     }
 
-    fn snapshot_head(&self, run: &Run) -> Vec<u8> {
-        let is_base = run.plan.purpose == SnapshotPurpose::AofBase;
-        let fields = [
-            ("redis-ver", REDIS_VERSION.to_owned()),
-            ("redis-bits", usize::BITS.to_string()),
-            ("ctime", (self.now_us / 1_000_000).to_string()),
-            ("used-mem", self.shared.note_memory().0.to_string()),
-            ("aof-base", u8::from(is_base).to_string()),
-        ];
-        let libraries = self.engine.shared().dump_libraries();
-        format::head(&fields, crate::rdb::payload::opened(&libraries).map_or(&[][..], |body| body))
+    fn snapshot_preamble(&self, run: &Run) -> (Vec<u8>, file::Sum) {
+        let about = file::About {
+            redis_version: REDIS_VERSION,
+            created_s: self.now_us / 1_000_000,
+            used_memory_bytes: self.shared.note_memory().0 as u64,
+            is_aof_base: run.plan.purpose == SnapshotPurpose::AofBase,
+        };
+        let (mut preamble, mut sum) = file::preamble(&about, [], self.config.rdbcompression);
+        let dumped = self.shared.scripts.dump_libraries();
+        if let Some(libraries) = payload::opened(&dumped).filter(|libraries| !libraries.is_empty()) {
+            preamble.extend_from_slice(libraries);
+            sum.append(&file::Sum::of(libraries, file::VERSION_OF_LIBRARIES));
+        }
+        (preamble, sum)
     }
 
     /// This shard's part of the cut: nothing has been done to it of what comes after, and everything of what came before.
@@ -193,14 +208,24 @@ impl CoreState {
         // There is none if the snapshot has failed already.
         let Some(way) = run.take_way(self.core) else { return };
         let compress = self.config.rdbcompression;
-        let policy = self.config.maxmemory_policy;
-        let usage = match self.shard.lfu {
-            Some(lfu) => Usage::Frequency(lfu, self.now_ms()),
-            None if policy.is_lru() => Usage::Idle(self.shard.lru_clock()),
-            None => Usage::Nothing,
-        };
+        let (lfu, now_ms) = (self.shard.lfu, self.now_ms());
+        let clock = self.config.maxmemory_policy.is_lru().then(|| self.shard.lru_clock());
+        let sizes: Vec<(u64, u64)> =
+            self.shard.dbs.iter().map(|db| (db.len() as u64, db.volatile_len() as u64)).collect();
+        let mut announced = vec![false; sizes.len()];
         self.shard.begin_snapshot(Box::new(move |out, place, item| {
-            format::entry(out, place, item, compress, usage);
+            if place.opens {
+                // How many follow is said once.
+                let known = std::mem::replace(&mut announced[place.db], true);
+                let (keys, expires) = if known { (0, 0) } else { sizes[place.db] };
+                file::select_db(out, place.db, keys, expires);
+            }
+            let usage = match (lfu, clock) {
+                (Some(lfu), _) => file::Usage::Frequency(lfu.frequency(item.lru(), now_ms)),
+                (None, Some(clock)) => file::Usage::Idle(clock.wrapping_sub(item.lru()) & 0xff_ffff),
+                (None, None) => file::Usage::Untold,
+            };
+            file::entry(out, item, usage, compress)
         }));
         let run = Arc::clone(run);
         self.snapshot.part = Some(Part { run, way, keys: 0, old_bytes: 0, last: (0, 0) });
@@ -273,9 +298,10 @@ impl CoreState {
                     .fail(&format!("more than {most} MB of old values wait for being written on one core"));
                 return Err(false);
             }
-            while let Some(piece) = walk.take_piece() {
-                if let Some(Piece::Entries(piece)) = send_piece(part, self.core, Piece::Entries(piece))? {
-                    walk.put_back(piece);
+            while let Some(entries) = walk.take_part() {
+                let piece = Piece::Entries(entries.bytes, entries.version);
+                if let Some(Piece::Entries(bytes, version)) = send_piece(part, self.core, piece)? {
+                    walk.put_back(snapshot::Part { bytes, version });
                     return Ok(false);
                 }
             }
@@ -450,7 +476,7 @@ impl CoreState {
             return self.stop_by_signal();
         }
         let snapshots = &self.shared.snapshots;
-        let is_due = snapshots.is_scheduled() || !self.config.save.is_empty();
+        let is_due = (snapshots.is_scheduled() || !self.config.save.is_empty()) && self.loading.is_none();
         if !is_due || snapshots.current().is_some() {
             return;
         }
@@ -479,12 +505,29 @@ impl CoreState {
     /// SIGTERM or SIGINT.
     fn stop_by_signal(&mut self) {
         self.shared.log.notice(format_args!("User requested shutdown..."));
-        if self.config.save.is_empty() {
+        // What is loaded by half is not saved.
+        if self.config.save.is_empty() || self.loading.is_some() {
             self.shared.stopping.store(true, Ordering::Relaxed);
             self.shared.storage.wake_all();
         } else {
             self.stop_with_snapshot(Starter::Shutdown { to: None, force: false });
         }
+    }
+
+    /// Whether a command is one that is refused while snapshots fail: it writes, it is `PING`, from which those who watch the
+    /// server learn of it, or it runs a queue with a command that writes.
+    #[cold]
+    pub(super) fn would_write(&self, conn: ConnId, command: &Command) -> bool {
+        let writes = |command: &Command| command.flags.contains(Flags::WRITE);
+        let queued = match command.entry.run {
+            command_table::Run::Exec => {
+                self.clients.get(conn).and_then(|client| client.session.multi.as_deref())
+            }
+            _ => None,
+        };
+        writes(command)
+            || command.full_name == "ping"
+            || queued.is_some_and(|multi| multi.iter().any(|(id, _)| writes(self.lookup.get(id))))
     }
 
     /// Answers a command whose client has waited, and lets it go on.

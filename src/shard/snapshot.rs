@@ -20,8 +20,8 @@ use ahash::AHashSet;
 
 use super::{Budget, Cursor, Db, DbKey, Item, Key};
 
-/// Size of a piece of the output, in bytes.
-pub const PIECE_BYTES: usize = 256 * 1024;
+/// Size of a part of the output, in bytes.
+pub const PART_BYTES: usize = 256 * 1024;
 /// Old forms of items that may wait for being taken, with the set of early keys, in bytes; a walk that is so far behind
 /// fails.
 pub const BEHIND_MAX_BYTES: usize = 64 << 20;
@@ -29,15 +29,24 @@ pub const BEHIND_MAX_BYTES: usize = 64 << 20;
 /// Bytes of an entry in the set of early keys besides the key, roughly.
 const EARLY_BYTES: usize = 48;
 
-/// Writes an item behind what is there.
-pub type Encode = Box<dyn FnMut(&mut Vec<u8>, Place, &Item) + Send>;
+/// Writes an item behind what is there. Returns the version of the format that it takes.
+pub type Encode = Box<dyn FnMut(&mut Vec<u8>, Place, &Item) -> u16 + Send>;
+
+/// A part of the output, which begins and ends at the border of an item.
+#[derive(Debug, Default)]
+pub struct Part {
+    /// The items.
+    pub bytes: Vec<u8>,
+    /// The version of the format that the newest of them takes.
+    pub version: u16,
+}
 
 /// Where an item stands in the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// Its database, by the number at the cut.
     pub db: usize,
-    /// The item before it in the same piece is of another database, or there is none.
+    /// The item before it in the same part is of another database, or there is none.
     pub opens: bool,
 }
 
@@ -55,10 +64,10 @@ pub struct Walk {
     cursor: Cursor,
     early: AHashSet<DbKey>,
     early_bytes: usize,
-    /// The piece that is being written, and the database of its last item.
-    open: Vec<u8>,
+    /// The part that is being written, and the database of its last item.
+    open: Part,
     open_db: Option<usize>,
-    ready: VecDeque<Vec<u8>>,
+    ready: VecDeque<Part>,
     ready_bytes: usize,
     old_bytes: u64,
     keys: u64,
@@ -85,7 +94,7 @@ impl Walk {
             cursor: Cursor::START,
             early: AHashSet::new(),
             early_bytes: 0,
-            open: Vec::new(),
+            open: Part::default(),
             open_db: None,
             ready: VecDeque::new(),
             ready_bytes: 0,
@@ -97,7 +106,7 @@ impl Walk {
         }
     }
 
-    /// Whether everything is written; the last pieces may still have to be taken.
+    /// Whether everything is written; the last parts may still have to be taken.
     pub fn is_over(&self) -> bool {
         self.at == self.numbers.len()
     }
@@ -117,38 +126,39 @@ impl Walk {
         self.keys
     }
 
-    /// The oldest piece of output that is complete, after the last item also one that is shorter.
-    pub fn take_piece(&mut self) -> Option<Vec<u8>> {
+    /// The oldest part of the output that is complete, after the last item also one that is shorter.
+    pub fn take_part(&mut self) -> Option<Part> {
         if self.ready.is_empty() {
-            if !self.is_over() || self.open.is_empty() {
+            if !self.is_over() || self.open.bytes.is_empty() {
                 return None;
             }
-            self.close_piece();
+            self.close_part();
         }
-        let piece = self.ready.pop_front()?;
-        self.ready_bytes -= piece.len();
-        Some(piece)
+        let part = self.ready.pop_front()?;
+        self.ready_bytes -= part.bytes.len();
+        Some(part)
     }
 
-    /// Puts a piece back that could not be passed on.
-    pub fn put_back(&mut self, piece: Vec<u8>) {
-        self.ready_bytes += piece.len();
-        self.ready.push_front(piece);
+    /// Puts a part back that could not be passed on.
+    pub fn put_back(&mut self, part: Part) {
+        self.ready_bytes += part.bytes.len();
+        self.ready.push_front(part);
     }
 
-    fn close_piece(&mut self) {
-        self.ready_bytes += self.open.len();
+    fn close_part(&mut self) {
+        self.ready_bytes += self.open.bytes.len();
         self.ready.push_back(std::mem::take(&mut self.open));
         self.open_db = None;
     }
 
     fn write(&mut self, db: usize, item: &Item) {
         let place = Place { db, opens: self.open_db != Some(db) };
-        (self.encode)(&mut self.open, place, item);
+        let version = (self.encode)(&mut self.open.bytes, place, item);
+        self.open.version = self.open.version.max(version);
         self.open_db = Some(db);
         self.keys += 1;
-        if self.open.len() >= PIECE_BYTES {
-            self.close_piece();
+        if self.open.bytes.len() >= PART_BYTES {
+            self.close_part();
         }
     }
 
@@ -182,9 +192,9 @@ impl Walk {
         self.early_bytes += EARLY_BYTES + key.bytes.len();
         self.early.insert(name);
         if let Some(item) = old() {
-            let before = self.ready_bytes + self.open.len();
+            let before = self.ready_bytes + self.open.bytes.len();
             self.write(db, item);
-            self.old_bytes += (self.ready_bytes + self.open.len() - before) as u64;
+            self.old_bytes += (self.ready_bytes + self.open.bytes.len() - before) as u64;
         }
         if self.ready_bytes + self.early_bytes > BEHIND_MAX_BYTES {
             // Nobody will want it any more.
@@ -461,6 +471,7 @@ mod tests {
         shard.begin_snapshot(Box::new(|out, place, item| {
             out.push(0);
             WRITTEN.with_borrow_mut(|written| written.push(((place.db, item.key().to_vec()), shown(item))));
+            9
         }));
         shard.dbs.walk().expect("it was begun").forgets = forgets;
         ops.iter().for_each(|op| run(shard, op));
@@ -468,8 +479,10 @@ mod tests {
             shard.step_snapshot(&mut Budget::items(10));
         }
         let walk = shard.dbs.walk().expect("it was begun");
-        let (keys, pieces) =
-            (walk.keys(), std::iter::from_fn(|| walk.take_piece()).map(|piece| piece.len()).sum::<usize>());
+        let (keys, pieces) = (
+            walk.keys(),
+            std::iter::from_fn(|| walk.take_part()).map(|part| part.bytes.len()).sum::<usize>(),
+        );
         let written = WRITTEN.take();
         assert_eq!((keys as usize, pieces), (written.len(), written.len()));
         shard.end_snapshot();
@@ -532,12 +545,13 @@ mod tests {
             shard.set_string(0, &shard.key(name), Str::Bytes(&old), ExpiryPolicy::Clear);
         }
         shard.begin_snapshot(Box::new(|out, _, item| {
-            item.str().with_bytes(|bytes| out.extend_from_slice(bytes))
+            item.str().with_bytes(|bytes| out.extend_from_slice(bytes));
+            9
         }));
         for (n, name) in names.iter().enumerate() {
             assert_eq!(shard.dbs.walk().unwrap().is_overflown(), n >= 64);
             shard.delete(0, &shard.key(name));
         }
-        assert!(shard.dbs.walk().unwrap().take_piece().is_none());
+        assert!(shard.dbs.walk().unwrap().take_part().is_none());
     }
 }

@@ -83,7 +83,8 @@ impl LoadPlan {
     /// The bytes of all files.
     fn total_bytes(&self) -> io::Result<u64> {
         let len = |path: &Path| {
-            let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+            let named =
+                |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
             File::open(path).and_then(|file| file.metadata()).map(|about| about.len()).map_err(named)
         };
         let mut total = self.base.as_ref().map_or(Ok(0), |(_, path)| len(path))?;
@@ -223,7 +224,10 @@ impl Load {
         const LOOK: Duration = Duration::from_millis(20);
         let mut over = lock(&self.over);
         while !*over && !gives_up() {
-            over = self.ended.wait_timeout(over, LOOK).map_or_else(|error| error.into_inner().0, |(over, _)| over);
+            over = self
+                .ended
+                .wait_timeout(over, LOOK)
+                .map_or_else(|error| error.into_inner().0, |(over, _)| over);
         }
         *over
     }
@@ -358,21 +362,36 @@ mod tests {
         };
         let plan = LoadPlan {
             base: Some((Kind::Base, base.clone())),
-            logs: vec![
-                log(None, &two, 0..u64::MAX),
-                log(Some(1), &one, 2..5),
-                log(Some(1), &two, 1..2),
-            ],
+            logs: vec![log(None, &two, 0..u64::MAX), log(Some(1), &one, 2..5), log(Some(1), &two, 1..2)],
         };
         let mode = LoadMode { flush: false, replace: false };
         let load = Load::begin(plan, mode, 2, 5).unwrap();
         let here = [
-            "Base", "REDIS-rdb", "End", "Together", "log from 0 own false", "abc", "End", "Together", "Together",
+            "Base",
+            "REDIS-rdb",
+            "End",
+            "Together",
+            "log from 0 own false",
+            "abc",
+            "End",
+            "Together",
+            "Together",
             "Over",
         ];
         let there = [
-            "Base", "REDIS-rdb", "End", "Together", "Together", "log from 2 own true", "234", "End",
-            "log from 1 own true", "b", "End", "Together", "Over",
+            "Base",
+            "REDIS-rdb",
+            "End",
+            "Together",
+            "Together",
+            "log from 2 own true",
+            "234",
+            "End",
+            "log from 1 own true",
+            "b",
+            "End",
+            "Together",
+            "Over",
         ];
         let other = std::thread::scope(|scope| {
             let other = scope.spawn(|| received(&load, 1));

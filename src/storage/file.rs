@@ -60,8 +60,14 @@ impl NewFile {
     }
 }
 
-/// Brings what was written to a file on stable storage.
-pub(super) fn sync(path: &Path) -> io::Result<()> {
+/// Overwrites the beginning of a file, and brings all of it on stable storage.
+pub(super) fn overwrite(path: &Path, head: &[u8]) -> io::Result<()> {
+    let mut file = File::options().write(true).open(path)?;
+    file.write_all(head)?;
+    file.sync_all()
+}
+
+fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 

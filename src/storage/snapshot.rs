@@ -8,17 +8,14 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::file::{self, NewFile, plain};
-use crate::base::crc64::crc64;
+use crate::rdb::file::{HEAD_LEN, Sum, head, tail};
 use crate::runtime::io::CoreId;
-
-/// The byte behind the last entry of an RDB file.
-const END: u8 = 0xff;
 
 /// A part of a snapshot.
 #[derive(Debug)]
 pub enum Piece {
-    /// Some entries.
-    Entries(Vec<u8>),
+    /// Some entries, and the version of the format that they take.
+    Entries(Vec<u8>, u16),
     /// A core has sent all of its entries.
     End,
 }
@@ -33,8 +30,8 @@ pub struct SnapshotFile {
     pub temporary: PathBuf,
     /// Its name when it is complete, in the same folder.
     pub path: PathBuf,
-    /// What comes before the entries: the magic and whatever concerns no key.
-    pub head: Vec<u8>,
+    /// What comes before the entries and concerns no key, behind the head.
+    pub preamble: (Vec<u8>, Sum),
     /// Whether the file ends with the checksum of the rest; otherwise with zeroes.
     pub checksum: bool,
     /// How many cores send pieces.
@@ -89,34 +86,26 @@ impl SnapshotFile {
             let name = self.path.file_name().unwrap_or_default().display();
             format!("Failed opening the temp RDB file {name} for saving: {}", plain(&error))
         })?;
-        let (mut crc, mut bytes) = (0, 0);
-        let mut sum = |piece: &[u8]| {
-            bytes += piece.len() as u64;
-            if self.checksum {
-                crc = crc64(crc, piece);
-            }
-            crc
-        };
-        sum(&self.head);
-        file.write(&self.head).await.map_err(failed)?;
+        let (preamble, mut sum) = (&self.preamble.0, self.preamble.1);
+        file.write(&head(sum.version())).await.map_err(failed)?;
+        file.write(preamble).await.map_err(failed)?;
         let mut missing = self.cores;
         while missing > 0 {
             match self.pieces.recv_async().await {
-                Ok(Piece::Entries(entries)) => {
+                Ok(Piece::Entries(entries, version)) => {
                     (self.on_room)();
-                    sum(&entries);
+                    sum.append(&Sum::of(&entries, version));
                     file.write(&entries).await.map_err(failed)?;
                 }
                 Ok(Piece::End) => missing -= 1,
                 Err(flume::RecvError::Disconnected) => return Err("the snapshot was given up".to_owned()),
             }
         }
-        let crc = sum(&[END]);
-        file.write(&[END]).await.map_err(failed)?;
-        file.write(&crc.to_le_bytes()).await.map_err(failed)?;
+        file.write(&tail(&sum, self.checksum)).await.map_err(failed)?;
         file.close().await.map_err(failed)?;
-        file::sync(&self.temporary).map_err(failed)?;
-        Ok(Written { bytes: bytes + size_of_val(&crc) as u64 })
+        // Only now it is known which versions can read it.
+        file::overwrite(&self.temporary, &head(sum.version())).map_err(failed)?;
+        Ok(Written { bytes: sum.len() + 2 * HEAD_LEN as u64 })
     }
 }
 
@@ -148,7 +137,7 @@ mod tests {
             asked_by: CoreId(0),
             temporary: folder.join("temp"),
             path,
-            head: b"head".to_vec(),
+            preamble: (b"preamble".to_vec(), Sum::of(b"preamble", 0)),
             checksum: true,
             cores: 2,
             pieces,
@@ -158,7 +147,7 @@ mod tests {
         };
         storage.submit(Job::Snapshot(Box::new(job))).unwrap();
         for n in 0..10 {
-            sender.send(Piece::Entries(vec![n; 100_000])).ok();
+            sender.send(Piece::Entries(vec![n; 100_000], u16::from(n) + 3)).ok();
         }
         sender.send(Piece::End).ok();
         if complete {
@@ -175,13 +164,12 @@ mod tests {
     #[test]
     fn a_file_holds_all_pieces_and_its_checksum() {
         let path = folder("whole").join("dump.rdb");
-        assert_eq!(written("whole", path.clone(), true), (Ok(Written { bytes: 1_000_013 }), 10));
+        assert_eq!(written("whole", path.clone(), true), (Ok(Written { bytes: 1_000_026 }), 10));
         let bytes = fs::read(&path).unwrap();
-        let mut body = b"head".to_vec();
+        let mut body = b"preamble".to_vec();
         (0..10).for_each(|n| body.resize(body.len() + 100_000, n));
-        body.push(END);
-        assert!(bytes[..1_000_005] == body[..]);
-        assert_eq!(bytes[1_000_005..], crc64(0, &body).to_le_bytes());
+        // The last piece has the newest entries.
+        assert!(bytes == [&head(12)[..], &body, &tail(&Sum::of(&body, 12), true)].concat());
         fs::remove_dir_all(path.parent().unwrap()).unwrap();
     }
 
