@@ -58,6 +58,15 @@ fn loaded(dump: &Path) -> Server {
     redis::start(&args)
 }
 
+/// Tells threads to stop, also when the test fails.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn int(value: &Value) -> i64 {
     match value {
         Value::Int(number) => *number,
@@ -111,6 +120,7 @@ fn a_snapshot_shows_one_instant_of_all_shards() {
                     }
                 });
             }
+            let _stop = StopAtEnd(&stop);
             for round in 0..5 {
                 std::thread::sleep(Duration::from_millis(30));
                 assert_eq!(client.call(&["BGSAVE"]), Value::Simple(b"Background saving started".to_vec()));
@@ -129,7 +139,6 @@ fn a_snapshot_shows_one_instant_of_all_shards() {
                     assert_eq!(counters[0], counters[1], "pair {pair} on {shards} shards");
                 }
             }
-            stop.store(true, Ordering::Relaxed);
         });
     }
 }

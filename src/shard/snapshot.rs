@@ -278,7 +278,9 @@ mod tests {
     const HALF: u16 = SLOTS as u16 / 2;
 
     /// Items as lines of text: database, key, value (or how many members it has) and expiry.
-    type State = BTreeMap<(usize, Vec<u8>), (Vec<u8>, Option<i64>)>;
+    type State = BTreeMap<Name, Shown>;
+    type Name = (usize, Vec<u8>);
+    type Shown = (Vec<u8>, Option<i64>);
 
     #[derive(Debug, Clone)]
     enum Op {
@@ -337,7 +339,7 @@ mod tests {
     /// Most keys are in two slots, whose tables split; those of slots above the half belong to nobody.
     fn name(n: u16) -> Vec<u8> {
         (0..)
-            .map(|tag| format!("{{{}:{tag}}}{n}", if n % 5 == 0 { n } else { n % 2 }).into_bytes())
+            .map(|tag| format!("{{{}:{tag}}}{n}", if n.is_multiple_of(5) { n } else { n % 2 }).into_bytes())
             .find(|name| Slot::of(name).number() < HALF)
             .expect("every other slot is below the half")
     }
@@ -446,7 +448,7 @@ mod tests {
         }
     }
 
-    fn shown(item: &Item) -> (Vec<u8>, Option<i64>) {
+    fn shown(item: &Item) -> Shown {
         let value = item.value().map(|value| value.len().to_string().into_bytes());
         (value.unwrap_or_else(|| item.str().with_bytes(<[u8]>::to_vec)), item.expire_at_ms())
     }
@@ -460,12 +462,8 @@ mod tests {
     }
 
     /// Cuts, runs `ops` with the walk between them, and returns what was to be written, and what was.
-    fn snapshot(
-        shard: &mut Shard,
-        ops: &[Op],
-        forgets: bool,
-    ) -> (State, Vec<((usize, Vec<u8>), (Vec<u8>, Option<i64>))>) {
-        thread_local! { static WRITTEN: RefCell<Vec<((usize, Vec<u8>), (Vec<u8>, Option<i64>))>> = RefCell::default(); }
+    fn snapshot(shard: &mut Shard, ops: &[Op], forgets: bool) -> (State, Vec<(Name, Shown)>) {
+        thread_local! { static WRITTEN: RefCell<Vec<(Name, Shown)>> = RefCell::default(); }
         WRITTEN.take();
         let cut = state(shard);
         shard.begin_snapshot(Box::new(|out, place, item| {
