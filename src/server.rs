@@ -209,7 +209,8 @@ fn serve(config: Config, log: Log, cpus: &[usize]) -> ExitCode {
     shared.storage.close();
     storage.join().expect("panics abort the process");
     withdraw(&shared);
-    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let is_loaded = shared.load().is_none_or(|load| load.failure().is_none());
+    if failures.is_empty() && is_loaded { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// What one core's thread starts with.

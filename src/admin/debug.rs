@@ -15,6 +15,7 @@ use crate::protocol::Error;
 use crate::protocol::resp::{Reply, Resp};
 use crate::route::message::{Answer, OwnedArgs, Query};
 use crate::shard::{Item, Slot, Str};
+use crate::shared::load::{LoadMode, LoadPlan};
 use crate::shared::lock;
 
 /// `DEBUG subcommand [arg ...]`
@@ -76,11 +77,7 @@ pub fn debug(cx: &mut Cx<'_>) -> Result<Flow, Error> {
             }
             cx.reply.ok();
         }
-        (b"reload", _) => {
-            return Err(Error::text(
-                "ERR DEBUG RELOAD needs snapshots, which this server does not write yet",
-            ));
-        }
+        (b"reload", _) => return reload(cx),
         (b"loadaof", 2) => {
             return Err(Error::text(
                 "ERR DEBUG LOADAOF needs an append only file, which this server does not write yet",
@@ -89,6 +86,36 @@ pub fn debug(cx: &mut Cx<'_>) -> Result<Flow, Error> {
         _ => return Err(subcommand_error(args)),
     }
     Ok(Flow::Done)
+}
+
+/// `DEBUG RELOAD [NOSAVE] [NOFLUSH] [MERGE]`
+fn reload(cx: &mut Cx<'_>) -> Result<Flow, Error> {
+    const UNKNOWN: Error =
+        Error::text("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.");
+    const FAILED: Error = Error::text("ERR Error trying to load the RDB dump, check server logs.");
+    let mut mode = LoadMode { flush: true, replace: false };
+    let mut saves = true;
+    for option in &cx.args[2..] {
+        match option.to_ascii_lowercase().as_slice() {
+            b"merge" => mode.replace = true,
+            b"noflush" => mode.flush = false,
+            b"nosave" => saves = false,
+            _ => return Err(UNKNOWN),
+        }
+    }
+    if saves {
+        return Err(Error::text("ERR DEBUG RELOAD needs snapshots, which this server does not write yet"));
+    }
+    let plan = LoadPlan::of_snapshot(cx.core.config.dbfilename.clone());
+    cx.core.prepare_load(plan, mode).map_err(|error| {
+        cx.core.shared.log.warning(format_args!("Fatal error loading the DB: {error}"));
+        FAILED
+    })?;
+    Ok(Flow::Ask(Query::Load, |cx, _| {
+        cx.core.shared.log.warning(format_args!("DB reloaded by DEBUG RELOAD"));
+        cx.reply.ok();
+        Ok(())
+    }))
 }
 
 /// Writes a reply from what the cores have found, in their order.

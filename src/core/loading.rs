@@ -10,6 +10,8 @@
 //! arrived by then. Nothing that is loaded is an effect, is published or counted.
 
 pub(super) mod replay;
+#[cfg(test)]
+mod tests;
 
 use std::cell::Cell;
 use std::path::Path;
@@ -57,6 +59,8 @@ enum Phase {
     Reading,
     /// It waits for the others.
     Waiting,
+    /// It has found something that cannot be loaded.
+    Failed,
 }
 
 /// The file that portions belong to.
@@ -205,7 +209,10 @@ impl CoreState {
                 }
                 Ok(Step::Later) => break false,
                 Ok(Step::Over) => break true,
-                Err(failure) => self.end_by(&loading.load, &failure),
+                Err(Failure(reasons)) => {
+                    loading.phase = Phase::Failed;
+                    self.stop_by(&loading.load, reasons);
+                }
             }
             if self.clock.ticks_to_ns(self.clock.ticks().wrapping_sub(start)) >= SLICE_NS {
                 break false;
@@ -220,18 +227,14 @@ impl CoreState {
         true
     }
 
-    /// Says why, once, and ends the process.
-    fn end_by(&self, load: &Load, failure: &Failure) -> ! {
-        if !load.fail() {
-            // Another core says it, and ends this one as well.
-            loop {
-                std::thread::park();
+    /// Says why, if no other core has done so, and stops the server.
+    fn stop_by(&self, load: &Load, reasons: Vec<String>) {
+        if load.fail(reasons) {
+            for line in load.failure().unwrap_or_default() {
+                self.shared.log.warning(format_args!("{line}"));
             }
         }
-        for line in &failure.0 {
-            self.shared.log.warning(format_args!("{line}"));
-        }
-        std::process::exit(1)
+        self.shared.stopping.store(true, Ordering::Relaxed);
     }
 
     fn load_step(&mut self, loading: &mut Loading) -> Result<Step, Failure> {
@@ -240,6 +243,7 @@ impl CoreState {
             Phase::Waiting if !loading.load.are_together(loading.parts) => return Ok(Step::Nothing),
             Phase::Waiting if loading.is_last => return Ok(Step::Over),
             Phase::Waiting => loading.phase = Phase::Reading,
+            Phase::Failed => return Ok(Step::Nothing),
             Phase::Reading => {}
         }
         if let Some(bytes) = loading.bytes.clone() {

@@ -10,8 +10,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -150,8 +150,8 @@ pub struct Load {
     pub keys_expired: AtomicU64,
     /// Keys left out because their value had no elements.
     pub keys_empty: AtomicU64,
-    /// Somebody has said already why it failed.
-    failed: AtomicBool,
+    /// Why it has failed, in lines.
+    failure: OnceLock<Vec<String>>,
     over: Mutex<bool>,
     ended: Condvar,
 }
@@ -181,7 +181,7 @@ impl Load {
             keys_loaded: AtomicU64::new(0),
             keys_expired: AtomicU64::new(0),
             keys_empty: AtomicU64::new(0),
-            failed: AtomicBool::new(false),
+            failure: OnceLock::new(),
             over: Mutex::new(false),
             ended: Condvar::new(),
         }))
@@ -208,9 +208,14 @@ impl Load {
         self.gone_through.fetch_add(bytes * weight, Ordering::Relaxed);
     }
 
-    /// It has failed. True for the first who says so.
-    pub fn fail(&self) -> bool {
-        !self.failed.swap(true, Ordering::AcqRel)
+    /// It has failed, for reasons given as lines. True for the first who says so.
+    pub fn fail(&self, reasons: Vec<String>) -> bool {
+        self.failure.set(reasons).is_ok()
+    }
+
+    /// Why it has failed.
+    pub fn failure(&self) -> Option<&[String]> {
+        self.failure.get().map(Vec::as_slice)
     }
 
     /// All cores have loaded everything.
