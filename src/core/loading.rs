@@ -6,7 +6,7 @@
 //! ([`Portion::Together`]), and all are done at the same moment.
 //!
 //! While the server runs, a loading begins when everything older is over: each core refuses new commands, waits until it
-//! has no transaction under way, and tells all others so ([`Message::Quiet`]); what those had sent it before has
+//! has no transaction under way and no snapshot is being taken, and tells all others so ([`Message::Quiet`]); what those had sent it before has
 //! arrived by then. Nothing that is loaded is an effect, is published or counted.
 
 pub(super) mod replay;
@@ -273,7 +273,10 @@ impl CoreState {
     fn settle(&mut self, loading: &mut Loading, told: bool) -> Step {
         if !told {
             let asks = |number: &u64| self.asks.values().any(|asking| asking.program == Some(*number));
-            let busy = !self.txns.is_empty() || !self.tickets.is_empty() || !self.programs.keys().all(asks);
+            let busy = !self.txns.is_empty()
+                || !self.tickets.is_empty()
+                || !self.programs.keys().all(asks)
+                || self.shared.snapshots.current().is_some();
             if busy {
                 return Step::Later;
             }

@@ -59,7 +59,7 @@ impl CoreState {
         self.check(log)?;
         let Some(client) = self.clients.get(log.conn) else { return Ok(true) };
         let has_more = client.input.as_ref().is_some_and(|input| input.is_worth_a_try());
-        Ok(client.is_ready() && !has_more)
+        Ok(client.is_ready() && client.row.gaps() == 0 && !has_more)
     }
 
     /// Gives the client the next bytes of a chunk. Returns how many.
