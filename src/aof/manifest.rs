@@ -157,7 +157,8 @@ impl Manifest {
         for (kind, entry) in self.all() {
             out.extend_from_slice(b"file ");
             let name = entry.name.as_bytes();
-            match quote::needs_repr(name) {
+            // A quote would be read as the beginning of a quoted name.
+            match quote::needs_repr(name) || name.contains(&b'\'') {
                 true => quote::repr(&mut out, name),
                 false => out.extend_from_slice(name),
             }

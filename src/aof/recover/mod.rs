@@ -11,7 +11,9 @@
 //! commands without frames, which begin with SELECT.
 //!
 //! What the writer has to keep to: the first line of a segment is on stable storage before the manifest names the segment,
-//! and a run begins only when the cuts of the one before are on stable storage.
+//! and so is, for the first segments of a run, a frame that tells where the log begins; a run begins only when the cuts of
+//! the one before are on stable storage. If the first segment of a log in the manifest has no such frame, the log begins
+//! with the first frame that is found.
 //!
 //! Files are read in order with bounded memory. Logs of a run are read side by side, each as far as a transaction of the
 //! others needs it, so that only transactions around the present places are remembered.
@@ -203,7 +205,11 @@ pub fn plan_with<S: Source>(
 ) -> Result<Plan, Error> {
     let mut files = Vec::new();
     for entry in manifest.data() {
-        files.push(Listed::look_at(entry, manifest.base.as_ref() == Some(entry), &open)?);
+        let file = Listed::look_at(entry, manifest.base.as_ref() == Some(entry), &open)?;
+        if file.kind == Kind::Unreadable {
+            return Err(file.damaged(0, "its first line is not readable"));
+        }
+        files.push(file);
     }
     let mut planner = Planner { files: &files, rules, open: &open, plan: Plan::default() };
     planner.run()?;
@@ -329,7 +335,7 @@ impl<S: Source, O: Fn(&Entry) -> io::Result<S>> Planner<'_, O> {
                 Kind::Rdb => self.piece(at, Content::Rdb, 0..first.size),
                 Kind::Plain => self.plain(at, 0, is_last)?,
                 Kind::Log(..) => self.log_run(at..at + len, is_last)?,
-                Kind::Unreadable => return Err(first.damaged(0, "its first line is not readable")),
+                Kind::Unreadable => {}
             }
             at += len;
         }

@@ -14,7 +14,7 @@ use crate::base::rng::Rng;
 const BLOCK: usize = 4096;
 /// What a disk writes as a whole.
 const SECTOR: usize = 512;
-const SEGMENT_BYTES: usize = 16 * BLOCK;
+const SEGMENT_BYTES: usize = 8 * BLOCK;
 
 /// Files by name.
 type Disk = BTreeMap<OsString, Vec<u8>>;
@@ -86,7 +86,7 @@ impl World {
         let run = u128::from(self.rng.next_u64());
         for shard in 0..shards {
             let identity = Segment { run, shard, shards };
-            let (file, tail) = self.new_segment(identity);
+            let (file, tail) = self.new_segment(identity, true);
             self.shards.push(Shard {
                 identity,
                 file,
@@ -101,11 +101,14 @@ impl World {
         }
     }
 
-    /// A preallocated file whose first line is on stable storage.
-    fn new_segment(&mut self, identity: Segment) -> (OsString, Vec<u8>) {
+    /// A preallocated file whose beginning is on stable storage.
+    fn new_segment(&mut self, identity: Segment, is_first: bool) -> (OsString, Vec<u8>) {
         let entry = self.manifest.add_increment(OsStr::new("a.aof"));
         let mut line = Vec::new();
-        identity.encode(&mut line);
+        match is_first {
+            true => identity.encode_with_start(0, &mut line),
+            false => identity.encode(&mut line),
+        }
         let mut bytes = line.clone();
         bytes.resize(SEGMENT_BYTES, 0);
         self.disk.insert(entry.name.clone(), bytes);
@@ -113,7 +116,8 @@ impl World {
     }
 
     fn log(&mut self, shard: usize, txn: Option<&Txn>) {
-        let len = if self.rng.below(20) == 0 { self.rng.below(9000) } else { self.rng.below(120) };
+        // Log numbers tell nothing about what has no bytes.
+        let len = 1 + if self.rng.below(20) == 0 { self.rng.below(9000) } else { self.rng.below(120) };
         let fill = self.rng.next_u64().to_le_bytes();
         let shard = &mut self.shards[shard];
         let start = shard.payload.len() as u64;
@@ -156,7 +160,7 @@ impl World {
             let identity = self.shards[index].identity;
             // Frames know their segment, so what is logged and not written goes to the one it was sealed for.
             self.write_here(index);
-            let (file, tail) = self.new_segment(identity);
+            let (file, tail) = self.new_segment(identity, false);
             let shard = &mut self.shards[index];
             (shard.file, shard.end, shard.tail) = (file, tail.len(), tail);
         } else {
@@ -218,7 +222,7 @@ impl World {
         }
     }
 
-    /// Writes everything; `keep`: how much room in the files stays.
+    /// Writes everything.
     fn stop(&mut self) {
         for index in 0..self.shards.len() {
             self.write_here(index);
@@ -388,7 +392,7 @@ fn check_crash(seed: u64, rules: Rules) -> Result<(), String> {
 
 #[test]
 fn crashes_lose_nothing_that_is_safe_and_leave_no_half_transaction() {
-    for seed in 0..1500 {
+    for seed in 0..500 {
         check_crash(seed, Rules::new(true)).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     }
 }
@@ -397,8 +401,8 @@ fn crashes_lose_nothing_that_is_safe_and_leave_no_half_transaction() {
 fn transactions_that_are_not_cut_are_noticed() {
     let broken = Rules { cuts_transactions: false, ..Rules::new(true) };
     let wrong =
-        (0..300).filter(|&seed| check_crash(seed, broken).is_err_and(|error| error.starts_with("half")));
-    assert!(wrong.count() > 10);
+        (0..100).filter(|&seed| check_crash(seed, broken).is_err_and(|error| error.starts_with("half")));
+    assert!(wrong.count() > 5);
 }
 
 /// A frame or line on the disk.
@@ -469,7 +473,7 @@ fn check_damage(world: &World, disk: &Disk, shard: &Shard, file: &OsStr, at: usi
 
 #[test]
 fn changed_bytes_are_found_or_were_never_safe() {
-    for seed in 0..40 {
+    for seed in 0..15 {
         let mut world = World::new(seed);
         world.steps(120);
         world.stop();
@@ -527,7 +531,8 @@ fn first_lines_that_have_changed_are_damage() {
     world.steps(100);
     world.stop();
     let file = world.shards[0].file.clone();
-    for at in 0..100 {
+    let Opening::Segment(_, len) = Segment::decode(&world.disk[&file]) else { panic!("no first line") };
+    for at in 0..len {
         let mut disk = world.disk.clone();
         disk.get_mut(&file).unwrap()[at] ^= 2;
         let error = plan_of(&disk, &world.manifest, Rules::new(true)).expect_err("an error");
