@@ -258,7 +258,7 @@ impl Listed {
     ) -> Result<Listed, Error> {
         let name = &entry.name;
         let source = open(entry).map_err(|error| Error::Open { name: name.clone(), error })?;
-        let found = Window::new(source, WINDOW_BYTES).and_then(|mut window| {
+        let found = Window::new(source, SMALL_WINDOW_BYTES).and_then(|mut window| {
             let kind = Listed::kind(&mut window, is_base)?;
             Ok(Listed { entry: entry.clone(), size: window.size(), kind })
         });

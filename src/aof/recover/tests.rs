@@ -443,8 +443,15 @@ fn places(world: &World, shard: &Shard) -> Vec<Place> {
 }
 
 /// What must come of it when the bytes of `world.disk` from one on have changed.
-fn check_damage(world: &World, disk: &Disk, shard: &Shard, file: &OsStr, at: usize, name_it: bool) {
-    let places = places(world, shard);
+fn check_damage(
+    world: &World,
+    disk: &Disk,
+    shard: &Shard,
+    places: &[Place],
+    file: &OsStr,
+    at: usize,
+    name_it: bool,
+) {
     let Some(hit) = places.iter().position(|place| place.file == file && place.bytes.contains(&at)) else {
         return;
     };
@@ -490,13 +497,13 @@ fn changed_bytes_are_found_or_were_never_safe() {
             let bytes = disk.get_mut(&place.file).unwrap();
             if world.rng.below(3) > 0 {
                 bytes[at] ^= 1 << world.rng.below(8);
-                check_damage(&world, &disk, shard, &place.file, at, true);
+                check_damage(&world, &disk, shard, &places, &place.file, at, true);
             } else {
                 let end = (at + 1 + world.rng.below(600)).min(bytes.len());
                 let changed = bytes[at..end].iter().position(|&byte| byte != 0);
                 bytes[at..end].fill(0);
                 let Some(first) = changed else { continue };
-                check_damage(&world, &disk, shard, &place.file, at + first, false);
+                check_damage(&world, &disk, shard, &places, &place.file, at + first, false);
             }
         }
     }
@@ -517,10 +524,11 @@ fn a_log_cut_at_any_byte_is_recovered_up_to_there() {
         let shard = &world.shards[index];
         let file = shard.file.clone();
         let size = world.disk[&file].len();
+        let places = places(&world, shard);
         for cut in size.saturating_sub(3000).max(120)..size {
             let mut disk = world.disk.clone();
             disk.get_mut(&file).unwrap().truncate(cut);
-            check_damage(&world, &disk, shard, &file, cut, true);
+            check_damage(&world, &disk, shard, &places, &file, cut, true);
         }
     }
 }
