@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::admin::{Cx, Flow};
+use crate::admin::{Cx, Flow, SnapshotCommand, Then};
 use crate::base::number::{parse_f64, parse_i64, parse_memory};
 use crate::command::help::{help, subcommand_error};
 use crate::config::rewrite::Extent;
@@ -92,7 +92,6 @@ pub fn debug(cx: &mut Cx<'_>) -> Result<Flow, Error> {
 fn reload(cx: &mut Cx<'_>) -> Result<Flow, Error> {
     const UNKNOWN: Error =
         Error::text("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.");
-    const FAILED: Error = Error::text("ERR Error trying to load the RDB dump, check server logs.");
     let mut mode = LoadMode { flush: true, replace: false };
     let mut saves = true;
     for option in &cx.args[2..] {
@@ -104,22 +103,29 @@ fn reload(cx: &mut Cx<'_>) -> Result<Flow, Error> {
         }
     }
     if saves {
-        return Err(Error::text("ERR DEBUG RELOAD needs snapshots, which this server does not write yet"));
+        return Ok(Flow::Snapshot(SnapshotCommand::Reload(mode)));
     }
-    let plan = LoadPlan::of_snapshot(cx.core.config.dbfilename.clone());
-    cx.core.prepare_load(plan, mode).map_err(|error| {
-        cx.core.shared.log.warning(format_args!("Fatal error loading the DB: {error}"));
+    let (query, then) = load_snapshot(cx.core, mode)?;
+    Ok(Flow::Ask(query, then))
+}
+
+/// Has the last snapshot loaded: the question to all cores that does so, and what is replied then.
+///
+/// # Errors
+/// If there is none.
+pub fn load_snapshot(core: &mut CoreState, mode: LoadMode) -> Result<(Query, Then), Error> {
+    const FAILED: Error = Error::text("ERR Error trying to load the RDB dump, check server logs.");
+    let plan = LoadPlan::of_snapshot(core.config.dbfilename.clone());
+    core.prepare_load(plan, mode).map_err(|error| {
+        core.shared.log.warning(format_args!("Fatal error loading the DB: {error}"));
         FAILED
     })?;
-    Ok(Flow::Ask(Query::Load, |cx, _| {
+    Ok((Query::Load, |cx, _| {
         cx.core.shared.log.warning(format_args!("DB reloaded by DEBUG RELOAD"));
         cx.reply.ok();
         Ok(())
     }))
 }
-
-/// Writes a reply from what the cores have found, in their order.
-type Then = fn(&mut Cx<'_>, Vec<Answer>) -> Result<(), Error>;
 
 fn on_all(cx: &mut Cx<'_>, then: Then) -> Result<Flow, Error> {
     let db = cx.client().session.db;

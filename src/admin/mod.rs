@@ -28,7 +28,7 @@ pub use command::{
     command_list, help,
 };
 pub use config::{config_get, config_resetstat, config_rewrite, config_set};
-pub use debug::debug;
+pub use debug::{debug, load_snapshot};
 pub use info::info;
 pub use latency::{
     latency_doctor, latency_graph, latency_histogram, latency_history, latency_latest, latency_reset,
@@ -49,6 +49,7 @@ use crate::protocol::Error;
 use crate::protocol::resp::Reply;
 use crate::route::message::{Answer, Query};
 use crate::runtime::io::ConnId;
+use crate::shared::load::LoadMode;
 
 /// What a session handler works on.
 pub struct Cx<'a> {
@@ -71,13 +72,16 @@ impl Cx<'_> {
     }
 }
 
+/// Writes a reply, or what is missing of it, from what the cores have answered, in their order.
+pub type Then = fn(&mut Cx<'_>, Vec<Answer>) -> Result<(), Error>;
+
 /// How a session handler goes on.
 pub enum Flow {
     /// The reply is written.
     Done,
     /// All cores, this one included, are to be asked; the function writes the reply, or what is missing of it, from their
     /// answers, which come in the order of the cores.
-    Ask(Query, fn(&mut Cx<'_>, Vec<Answer>) -> Result<(), Error>),
+    Ask(Query, Then),
     /// A snapshot is to be taken, and the reply comes with it.
     Snapshot(SnapshotCommand),
 }
@@ -89,6 +93,8 @@ pub enum SnapshotCommand {
     Bgsave,
     /// `SAVE`: the reply comes when it is complete.
     Save,
+    /// `DEBUG RELOAD`: it is loaded when it is complete.
+    Reload(LoadMode),
     /// `SHUTDOWN`: the server stops when it is complete.
     Shutdown {
         /// It stops also if the snapshot fails.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::admin::SnapshotCommand;
+use crate::admin::{SnapshotCommand, load_snapshot};
 use crate::command::lookup::{Command, CommandId};
 use crate::command::spec::Flags;
 use crate::command_table;
@@ -27,6 +27,7 @@ use crate::route::message::{Call, Loan, Message, OwnedArgs, ReplyTo, TxnId};
 use crate::runtime::io::ConnId;
 use crate::shard::snapshot::{self, BEHIND_MAX_BYTES};
 use crate::shard::{Budget, Db};
+use crate::shared::load::LoadMode;
 use crate::snapshots::{Run, SnapshotPlan, SnapshotPurpose};
 use crate::storage::{Event, Job, Piece, SnapshotFile, Written};
 use crate::txn::coordinator::{Txn, Work};
@@ -61,6 +62,8 @@ pub enum Starter {
     Bgsave(ReplyTo),
     /// A client, which is answered at the end.
     Save(ReplyTo),
+    /// A client; what is saved is loaded in the place of what is there.
+    Reload(ReplyTo, LoadMode),
     /// The server stops afterwards; or if it cannot be saved and this is forced.
     Shutdown {
         /// The client that has asked for that, if it was no signal.
@@ -397,7 +400,23 @@ impl CoreState {
                 let reply = if result.is_ok() { Ok("OK") } else { Err(FAILED) };
                 self.answer_later(to, "save", self.last_ticks, reply);
             }
+            Starter::Reload(to, mode) => self.reload(to, mode, result.is_ok()),
             Starter::Shutdown { to, force } => self.stop_after_saving(to, force, result.is_ok()),
+        }
+    }
+
+    /// Loads what has just been saved, and answers then.
+    fn reload(&mut self, to: ReplyTo, mode: LoadMode, saved: bool) {
+        const FAILED: Error = Error::text("ERR Error trying to load the RDB dump, check server logs.");
+        let Some(client) = self.clients.get_same(to.conn, to.client) else { return };
+        client.waiting = Waiting::Ask;
+        let load = if saved { load_snapshot(self, mode) } else { Err(FAILED) };
+        match load {
+            Ok((query, then)) => {
+                let out = self.spare_buffer();
+                self.ask(to.conn, None, &[b"debug", b"reload"], &query, out, then);
+            }
+            Err(error) => self.answer_later(to, "debug", self.last_ticks, Err(error)),
         }
     }
 
@@ -430,6 +449,9 @@ impl CoreState {
     ) -> Result<(), Error> {
         match command {
             SnapshotCommand::Bgsave => self.begin_snapshot(self.dump_plan(false), Starter::Bgsave(to)),
+            SnapshotCommand::Reload(mode) => {
+                self.begin_snapshot(self.dump_plan(true), Starter::Reload(to, mode))
+            }
             SnapshotCommand::Save => self.begin_snapshot(self.dump_plan(false), Starter::Save(to)),
             SnapshotCommand::Shutdown { force } => {
                 self.stop_with_snapshot(Starter::Shutdown { to: Some(to), force });
