@@ -13,11 +13,10 @@ use crate::command::lookup::Command;
 use crate::command::spec::{Flags, Spread};
 use crate::command_table::Run;
 use crate::core::loading::LOADING;
-use crate::core::loading::replay::unknown_in_log;
 use crate::core::snapshot::UNSAFE_WRITE;
 use crate::core::state::{CoreState, Order, Waiter};
 use crate::execute::{self, Exec, Wait};
-use crate::net::client::{BAD_FORMAT, Client, Input, ReplyMode, Running, Waiting};
+use crate::net::client::{Client, Input, ReplyMode, Running, Waiting};
 use crate::net::multi::Multi;
 use crate::protocol::Error;
 use crate::protocol::resp::{Limits, ManyArgs, Parsed, Parser, Reply, whole_array};
@@ -187,12 +186,7 @@ impl CoreState {
             }
             let Some(client) = self.clients.get(conn) else { return (input.len(), 0) };
             let limits = Limits {
-                // What a log holds was accepted once.
-                bulk_max_bytes: if client.replay.is_some() {
-                    u32::MAX as usize
-                } else {
-                    self.hot.bulk_max_bytes
-                },
+                bulk_max_bytes: client.argument_max_bytes(self.hot.bulk_max_bytes),
                 unauthenticated: !client.session.authenticated && self.hot.password,
             };
             let (next, progress) = if parser.is_at_start() {
@@ -314,7 +308,7 @@ impl CoreState {
                 Ok((Next::Taken, frame_len))
             }
             Ok(Parsed::Incomplete { at_least }) => Err(at_least),
-            Err(_) if self.note_damage(conn, || BAD_FORMAT.to_owned()) => Ok((Next::Again, 0)),
+            Err(_) if self.note_bad_format(conn) => Ok((Next::Again, 0)),
             Err(error) => {
                 self.stats.protocol_errors += 1;
                 self.fail(conn, &error.to_string());
@@ -468,7 +462,7 @@ impl CoreState {
     /// Answers a request that is no command, or has the wrong number of arguments.
     #[cold]
     fn refuse(&mut self, conn: ConnId, args: &[&[u8]], known: Option<&'static Command>) -> Next {
-        if self.note_damage(conn, || unknown_in_log(args[0])) {
+        if self.note_unknown(conn, args[0]) {
             return Next::Again;
         }
         if is_cross_protocol(args[0]) {

@@ -250,7 +250,7 @@ impl CoreState {
             return self.go_through(loading, &bytes);
         }
         if let Source::Log(log) = &mut loading.source
-            && !self.is_idle(log)?
+            && !self.is_settled(log)?
         {
             return Ok(Step::Later);
         }

@@ -288,6 +288,12 @@ impl Client {
         self.waiting == Waiting::No && !self.closing && !self.close_after_reply
     }
 
+    /// How long its arguments may be, in bytes: as configured, but what a log holds was accepted once.
+    #[inline]
+    pub fn argument_max_bytes(&self, configured: usize) -> usize {
+        if self.replay.is_some() { u32::MAX as usize } else { configured }
+    }
+
     /// Whether it listens to channels.
     #[inline]
     pub fn is_subscribed(&self) -> bool {

@@ -62,6 +62,12 @@ impl CoreState {
         Ok(client.is_ready() && client.row.gaps() == 0 && !has_more)
     }
 
+    /// Whether in addition every command has had its effect, on all cores.
+    pub(super) fn is_settled(&mut self, log: &Log) -> Result<bool, Failure> {
+        let has_gaps = self.clients.get(log.conn).is_some_and(|client| client.row.gaps() > 0);
+        Ok(self.is_idle(log)? && !has_gaps)
+    }
+
     /// Gives the client the next bytes of a chunk. Returns how many.
     pub(super) fn feed(&mut self, log: &mut Log, chunk: &[u8]) -> Result<usize, Failure> {
         let piece = &chunk[log.fed..chunk.len().min(log.fed + PIECE_BYTES)];
@@ -108,12 +114,26 @@ impl CoreState {
 
     /// Takes note of what is no command in a log; false if the client replays none.
     #[cold]
-    pub(in crate::core) fn note_damage(&mut self, conn: ConnId, damage: impl FnOnce() -> String) -> bool {
+    fn note_damage(&mut self, conn: ConnId, damage: impl FnOnce() -> String) -> bool {
         let Some(client) = self.clients.get_mut(conn) else { return false };
         let Some(replay) = &mut client.replay else { return false };
         replay.damage = Some(damage());
         client.close_after_reply = true;
         true
+    }
+
+    /// Takes note of a command that this server does not know, or not with so many arguments; false if this is no log.
+    #[cold]
+    pub(in crate::core) fn note_unknown(&mut self, conn: ConnId, name: &[u8]) -> bool {
+        self.note_damage(conn, || {
+            format!("Unknown command '{}' reading the append only file", String::from_utf8_lossy(name))
+        })
+    }
+
+    /// Takes note of bytes that are no command; false if this is no log.
+    #[cold]
+    pub(in crate::core) fn note_bad_format(&mut self, conn: ConnId) -> bool {
+        self.note_damage(conn, || BAD_FORMAT.to_owned())
     }
 
     /// Passes over a line between the commands of a log that is none, and refuses whatever else begins there but a command.
@@ -131,7 +151,7 @@ impl CoreState {
             Some(end) if !damaged => Ok((Next::Taken, end + 1)),
             None if !damaged && frame.len() < NOTE_BYTES_MAX => Err(frame.len() + 1),
             _ => {
-                self.note_damage(conn, || BAD_FORMAT.to_owned());
+                self.note_bad_format(conn);
                 Ok((Next::Again, 0))
             }
         })
@@ -153,11 +173,6 @@ impl CoreState {
         }
         Ok(())
     }
-}
-
-/// What to say of a command in a log that this server does not know, or not with so many arguments.
-pub(in crate::core) fn unknown_in_log(name: &[u8]) -> String {
-    format!("Unknown command '{}' reading the append only file", String::from_utf8_lossy(name))
 }
 
 impl Log {

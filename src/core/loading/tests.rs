@@ -38,7 +38,9 @@ fn load(plan: LoadPlan, shards: u16) -> Loaded {
     shared.set_load(Arc::clone(&load));
     let hasher = Hasher::from_seed(1);
     let core = |core| {
-        let state = CoreState::new(core, Arc::clone(&shared), &hasher, 1, Box::new(world.clock()));
+        let mut state = CoreState::new(core, Arc::clone(&shared), &hasher, 1, Box::new(world.clock()));
+        // What was loaded with an expiry that is over stays for the look at it.
+        state.upkeep_paused = true;
         Core::new(state, world.io(core), world.mailbox(core))
     };
     let mut cores: Vec<_> = map.all().map(core).collect();
