@@ -9,6 +9,8 @@ use support::rng::Rng;
 
 #[path = "../fuzz/oracle.rs"]
 mod oracle;
+#[path = "../fuzz/rdb_oracle.rs"]
+mod rdb_oracle;
 #[path = "../fuzz/restore_oracle.rs"]
 mod restore_oracle;
 
@@ -54,6 +56,33 @@ fn every_type_of_value_is_restored() {
             let restored = restore_oracle::check_restore(&[&[limits], &case[1..]].concat());
             assert!(restored, "{name} is refused");
         }
+    }
+}
+
+#[test]
+fn whole_files_are_read_in_any_chunks() {
+    let cases = corpus("rdb");
+    assert!(cases.len() > 25, "only {} cases", cases.len());
+    for (name, case) in cases {
+        for (length, choice) in [(0, 0), (1, 1), (30, 2), (255, 3)] {
+            let read = rdb_oracle::check_rdb(&[&[length, choice], &case[2..]].concat());
+            assert!(read, "{name} is refused");
+        }
+    }
+}
+
+#[test]
+fn damaged_files_are_refused_or_sound() {
+    const VARIANTS: usize = 1000;
+    let mut rng = Rng::new(8);
+    for (name, case) in corpus("rdb") {
+        let mut refused = 0;
+        for _ in 0..VARIANTS {
+            let damaged = damage(&case, &mut rng);
+            println!("{name}: {damaged:?}"); // shown if the case fails
+            refused += usize::from(!rdb_oracle::check_rdb(&damaged));
+        }
+        assert!(refused > 0, "{name}: no damage was noticed");
     }
 }
 

@@ -546,11 +546,13 @@ impl CoreState {
             let figures = loading.load.figures();
             let seconds = (self.now_ms() - figures.started_ms) as f64 / 1000.0;
             let log = &self.shared.log;
+            let empty = match loading.load.keys_empty.load(Ordering::Relaxed) {
+                0 => String::new(),
+                count => format!(", empty keys skipped: {count}"),
+            };
             log.notice(format_args!(
-                "Done loading RDB, keys loaded: {}, keys expired: {}, empty keys skipped: {}.",
-                figures.keys_loaded,
-                figures.keys_expired,
-                loading.load.keys_empty.load(Ordering::Relaxed)
+                "Done loading RDB, keys loaded: {}, keys expired: {}{empty}.",
+                figures.keys_loaded, figures.keys_expired
             ));
             log.notice(format_args!("DB loaded from disk: {seconds:.3} seconds"));
             loading.load.end();

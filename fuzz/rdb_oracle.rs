@@ -1,0 +1,72 @@
+//! What must hold for any bytes taken for an RDB file: whatever its chunks, the same records and the same place of damage, no
+//! matter which keys are asked for; and what could be read is the same again when it is written and read. Shared by the fuzz
+//! target and the tests on its corpus.
+
+use corelane::rdb::file::{self, Sum, Usage};
+use corelane::rdb::scan::{Damage, Record, Scanner};
+use corelane::rdb::{Reader, Rules, decode};
+use corelane::shard::{Hasher, Item, Settings};
+
+/// What was read: records as text, the items of keys, and the damage if there is any.
+struct Found {
+    records: Vec<String>,
+    items: Vec<(u64, Item)>,
+    damage: Option<Damage>,
+}
+
+/// Checks one case, `[length of chunks] [which keys] file`. The checksum is not looked at, or nearly no damage would come
+/// through. Panics if a rule is broken. Returns whether the file is read to its end.
+pub(crate) fn check_rdb(case: &[u8]) -> bool {
+    let [length, choice, file @ ..] = case else { return false };
+    let wants = |key: &[u8]| choice % 4 == 0 || key.len() % 4 != usize::from(choice % 4);
+    let whole = read(file, file.len().max(1), wants);
+    let pieces = read(file, usize::from(*length) + 1, wants);
+    assert_eq!(whole.records, pieces.records, "chunks make a difference");
+    assert_eq!(whole.damage, pieces.damage, "chunks make a difference");
+    assert!(whole.damage.as_ref().is_none_or(|damage| damage.offset <= file.len() as u64));
+    let mut body = Vec::new();
+    let mut version = 0;
+    for (db, item) in &whole.items {
+        file::select_db(&mut body, *db as usize, 1, 1);
+        version = version.max(file::entry(&mut body, item, Usage::Untold, true));
+    }
+    let sum = Sum::of(&body, version);
+    let copy = [&file::head(sum.version())[..], &body, &file::tail(&sum, true)].concat();
+    let copy = read(&copy, copy.len(), |_| true);
+    assert_eq!(copy.damage, None, "what was written cannot be read");
+    let keys = |found: &Found| -> Vec<_> {
+        found.items.iter().map(|(db, item)| (*db, item.key().to_vec(), item.encoding())).collect()
+    };
+    assert_eq!(keys(&copy), keys(&whole), "it comes back as something else");
+    whole.damage.is_none()
+}
+
+fn read(file: &[u8], length: usize, wants: impl Fn(&[u8]) -> bool) -> Found {
+    let rules = Rules { settings: Settings::default(), hasher: Hasher::from_seed(1) };
+    let mut scanner = Scanner::new(false);
+    let mut found = Found { records: Vec::new(), items: Vec::new(), damage: None };
+    for chunk in file.chunks(length) {
+        loop {
+            match scanner.next(chunk, &wants) {
+                Ok(Some(Record::Entry(entry))) => {
+                    found.records.push(format!("{entry:?}"));
+                    let mut value = Reader::new(entry.value);
+                    if let Ok(object) = decode(entry.kind, &mut value, &rules) {
+                        assert!(value.rest().is_empty(), "passing over it takes another length");
+                        // -1 stands for no expiry.
+                        let at = entry.about.expire_at_ms.filter(|&at| at != -1);
+                        found.items.push((entry.db, object.into_item(&entry.key, at)));
+                    }
+                }
+                Ok(Some(record)) => found.records.push(format!("{record:?}")),
+                Ok(None) => break,
+                Err(damage) => {
+                    found.damage = Some(damage);
+                    return found;
+                }
+            }
+        }
+    }
+    found.damage = scanner.finish().err();
+    found
+}
