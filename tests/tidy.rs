@@ -46,7 +46,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("types", &["protocol::Error", "base"]),
     ("shard", &["types", "base"]),
     // Logs in memory and on disk: what commands have done, without knowing any.
-    ("aof", &["shard", "runtime", "protocol", "base"]),
+    ("aof", &["shard", "config::AppendFsync", "runtime", "protocol", "base"]),
     // Values in the form of files and dumps.
     ("rdb", &["shard", "types", "base"]),
     // Handlers on keys: arguments, one shard, a reply.
@@ -59,17 +59,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("script", &["command", "rdb", "config", "protocol", "base"]),
     // Counters and logs, and the text of INFO.
     ("observe", &["command", "config", "runtime", "base"]),
-    // The messages between cores carry entries, sockets and counters.
-    ("route", &["command", "observe", "shard", "protocol", "pubsub", "tracking", "runtime", "base"]),
+    // The messages between cores carry entries, sockets, counters and parts of logs.
+    (
+        "route",
+        &["command", "observe", "aof::frame", "shard", "protocol", "pubsub", "tracking", "runtime", "base"],
+    ),
     ("txn", &["route", "command", "shard", "protocol", "runtime"]),
     // Sessions and buffers of clients.
     ("net", &["command", "protocol", "pubsub", "tracking", "runtime", "base"]),
     // Jobs on files, done by a thread of their own; what is written is bytes to it.
-    ("storage", &["rdb", "runtime"]),
+    ("storage", &["aof::store", "rdb", "runtime"]),
     // What all cores know of snapshots.
     ("snapshots", &["storage", "route", "runtime"]),
     // What all cores share.
-    ("shared", &["snapshots", "storage", "script", "route", "observe", "config", "runtime"]),
+    ("shared", &["snapshots", "storage", "script", "route", "observe", "aof::store", "config", "runtime"]),
     // Handlers on sessions and the server: a client, its core's state, questions to other cores.
     (
         "admin",
@@ -99,6 +102,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "shared",
             "snapshots",
             "storage",
+            "aof",
             "rdb",
             "net",
             "txn",
