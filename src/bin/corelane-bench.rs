@@ -32,6 +32,8 @@ usage: corelane-bench [--host H] [--port N] [--rate OPS] [--connections N] [--pi
   --unit         what a request is instead: commands separated by ';', words by blanks, with %k for a key and %v for a
                  value, such as 'MULTI; SET %k %v; EXEC'; its latency is that of its last reply";
 
+/// The intervals of which `--json` tells the largest latency.
+const WINDOW: Duration = Duration::from_millis(100);
 /// Nanoseconds that the histogram can hold: one minute.
 const LATENCY_NS_MAX: u64 = 60_000_000_000;
 /// How long replies may take to arrive once the measurement is over.
@@ -138,6 +140,19 @@ struct Tally {
     errors: u64,
     /// The largest lag of the generator behind its own schedule: if it is large, so is the measuring error.
     behind_ns_max: u64,
+    /// The largest latency of requests whose reply came in each [`WINDOW`].
+    window_max_ns: Vec<u64>,
+}
+
+impl Tally {
+    fn note_window(&mut self, at: Duration, latency: Duration) {
+        let window = (at.as_nanos() / WINDOW.as_nanos()) as usize;
+        if self.window_max_ns.len() <= window {
+            self.window_max_ns.resize(window + 1, 0);
+        }
+        let max = &mut self.window_max_ns[window];
+        *max = (*max).max(latency.as_nanos() as u64);
+    }
 }
 
 fn run(options: &Options) -> io::Result<()> {
@@ -149,6 +164,7 @@ fn run(options: &Options) -> io::Result<()> {
         latency_ns: Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3).map_err(io::Error::other)?,
         errors: 0,
         behind_ns_max: 0,
+        window_max_ns: Vec::new(),
     };
     let start = Instant::now();
     let measure_from = start + Duration::from_secs_f64(options.warmup_seconds);
@@ -360,6 +376,7 @@ impl Lane {
                 .ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "a reply without a request"))?;
             if started >= measure_from {
                 tally.errors += u64::from(is_error);
+                tally.note_window(now - measure_from, now - started);
                 tally.latency_ns.saturating_record((now - started).as_nanos() as u64);
             }
         }
@@ -401,12 +418,15 @@ fn report(options: &Options, tally: &Tally) {
     let us = |percentile: f64| latency.value_at_percentile(percentile) as f64 / 1e3;
     let rate = latency.len() as f64 / options.seconds;
     let behind_us = tally.behind_ns_max as f64 / 1e3;
+    let windows: Vec<String> = tally.window_max_ns.iter().map(|ns| format!("{:.0}", *ns as f64 / 1e3)).collect();
+    let windows = windows.join(",");
     let (p50, p99, p999, p9999) = (us(50.0), us(99.0), us(99.9), us(99.99));
     let max = latency.max() as f64 / 1e3;
     if options.json {
         println!(
             "{{\"ops\":{},\"rate\":{rate:.1},\"errors\":{},\"p50_us\":{p50:.1},\"p99_us\":{p99:.1},\
-             \"p999_us\":{p999:.1},\"p9999_us\":{p9999:.1},\"max_us\":{max:.1},\"behind_us\":{behind_us:.1}}}",
+             \"p999_us\":{p999:.1},\"p9999_us\":{p9999:.1},\"max_us\":{max:.1},\"behind_us\":{behind_us:.1},\
+             \"window_max_us\":[{windows}]}}",
             latency.len(),
             tally.errors
         );
