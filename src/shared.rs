@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use self::load::Load;
 use self::append_only::AppendOnly;
+use self::load::Load;
 use crate::aof::frame;
 use crate::config::Config;
 use crate::observe::latency::LatencyMonitor;

@@ -514,7 +514,10 @@ mod tests {
     fn a_new_base_makes_history_of_what_it_covers() {
         let name = OsStr::new("appendonly.aof");
         let mut manifest = Manifest::default();
-        assert_eq!(manifest.replace_base(name, Format::Rdb, |_| false), entry("appendonly.aof.1.base.rdb", 1));
+        assert_eq!(
+            manifest.replace_base(name, Format::Rdb, |_| false),
+            entry("appendonly.aof.1.base.rdb", 1)
+        );
         for seq in 1..=4 {
             assert_eq!(manifest.add_increment(name), entry(&format!("appendonly.aof.{seq}.incr.aof"), seq));
         }

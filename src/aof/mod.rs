@@ -5,5 +5,5 @@
 pub mod frame;
 pub mod log;
 pub mod manifest;
-pub mod store;
 pub mod recover;
+pub mod store;

@@ -127,9 +127,8 @@ impl Store {
     /// What the file system says; nothing is replaced then.
     pub fn replace_base(&mut self, written: &Path, covered: &[u32]) -> io::Result<()> {
         let mut manifest = self.manifest.clone();
-        let is_covered = |seq: i64| {
-            covered.iter().any(|&covered| i64::from(covered) == seq) || self.former.contains(&seq)
-        };
+        let is_covered =
+            |seq: i64| covered.iter().any(|&covered| i64::from(covered) == seq) || self.former.contains(&seq);
         let entry = manifest.replace_base(self.folder.filename(), Format::Rdb, is_covered);
         fs::rename(written, self.folder.file(&entry))?;
         self.folder.store(&manifest)?;
@@ -203,8 +202,10 @@ mod tests {
         fs::create_dir(&dir).unwrap();
         let folder = Folder::new(&dir, OsStr::new("aof"), OsStr::new("a.aof"));
         let mut store = Store::new(folder.clone(), Manifest::default()).unwrap();
-        let made: Vec<u32> =
-            (0..4).map(|_| store.add_segment(Segment { run: 1, shard: 0, shards: 1 }, 5000, true).unwrap()).map(|made| made.seq).collect();
+        let made: Vec<u32> = (0..4)
+            .map(|_| store.add_segment(Segment { run: 1, shard: 0, shards: 1 }, 5000, true).unwrap())
+            .map(|made| made.seq)
+            .collect();
         assert_eq!(made, [1, 2, 3, 4]);
         for seq in [1, 3] {
             store.complete(seq, 10 + u64::from(seq)).unwrap();

@@ -464,7 +464,17 @@ mod tests {
             assert!(own.remove(name), "{name} is missing");
             assert_eq!(find(name.as_bytes()).unwrap().show(&default), value.as_bytes(), "{name}");
         }
-        assert_eq!(own.into_iter().collect::<Vec<_>>(), ["busy-poll-us", "core-list", "shards"]);
+        let corelane = [
+            "aof-direct-io",
+            "aof-segment-size",
+            "aof-sync-interval-ms",
+            "aof-unsynced-max-bytes",
+            "aof-writes-in-flight",
+            "busy-poll-us",
+            "core-list",
+            "shards",
+        ];
+        assert_eq!(own.into_iter().collect::<Vec<_>>(), corelane);
     }
 
     #[test]

@@ -29,7 +29,8 @@ pub(super) fn begin(shared: &Shared, now_ms: i64) -> Result<(), String> {
     };
     if let Some(plan) = plan {
         let mode = LoadMode { flush: false, replace: false };
-        let load = Load::begin(plan, mode, shared.map.shards(), now_ms).map_err(|error| fatal(&plain(&error)))?;
+        let load =
+            Load::begin(plan, mode, shared.map.shards(), now_ms).map_err(|error| fatal(&plain(&error)))?;
         shared.set_load(load);
     }
     Ok(())

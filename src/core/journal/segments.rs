@@ -20,8 +20,7 @@ const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
 /// After a rewrite that has failed, the next begins by itself after so many seconds.
 const RETRY_S: i64 = 60;
 
-const IN_PROGRESS: Error =
-    Error::text("ERR Background append only file rewriting already in progress");
+const IN_PROGRESS: Error = Error::text("ERR Background append only file rewriting already in progress");
 
 /// What came of asking for a rewrite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +68,9 @@ impl CoreState {
     /// What the storage thread says of a segment.
     pub(in crate::core) fn on_segment_made(&mut self, made: Result<Prepared, String>) {
         match made {
-            Ok(Prepared { seq, file, size, .. }) => self.on_segment(FileId(seq), Handle::Fd(file.into()), size),
+            Ok(Prepared { seq, file, size, .. }) => {
+                self.on_segment(FileId(seq), Handle::Fd(file.into()), size)
+            }
             Err(error) => {
                 self.shared.log.warning(format_args!("Can't make another AOF segment: {error}"));
                 if let Some(log) = &mut self.journal.log {
@@ -215,13 +216,14 @@ impl CoreState {
         let base = figures.base_bytes.max(1);
         let growth = bytes.saturating_sub(base).saturating_mul(100) / base;
         let percentage = u64::from(self.config.auto_aof_rewrite_percentage);
-        let is_large = percentage > 0
-            && bytes >= self.config.auto_aof_rewrite_min_size_bytes
-            && growth >= percentage;
+        let is_large =
+            percentage > 0 && bytes >= self.config.auto_aof_rewrite_min_size_bytes && growth >= percentage;
         let turns_on = self.config.appendonly && !figures.enabled;
         if figures.scheduled || (turns_on || is_large) && !waits {
             if is_large && !figures.scheduled {
-                self.shared.log.notice(format_args!("Starting automatic rewriting of AOF on {growth}% growth"));
+                self.shared
+                    .log
+                    .notice(format_args!("Starting automatic rewriting of AOF on {growth}% growth"));
             }
             self.begin_rewrite().ok();
         }
