@@ -83,6 +83,19 @@ pub fn reply(cx: &mut Cx<'_>) -> Result<Flow, Error> {
     Ok(Flow::Done)
 }
 
+/// `CLIENT DURABILITY ALWAYS|RELAXED|DEFAULT`: whether replies wait until what they tell is on stable storage, whatever
+/// `appendfsync` says. Of Corelane's own.
+///
+/// # Errors
+/// Another mode.
+pub fn durability(cx: &mut Cx<'_>) -> Result<Flow, Error> {
+    let modes = [("always", Some(true)), ("relaxed", Some(false)), ("default", None)];
+    let mode = modes.iter().find(|(word, _)| cx.args[2].eq_ignore_ascii_case(word.as_bytes()));
+    cx.client().session.durable = mode.ok_or(Error::Syntax)?.1;
+    cx.reply.ok();
+    Ok(Flow::Done)
+}
+
 /// `CLIENT NO-EVICT ON|OFF`.
 ///
 /// # Errors

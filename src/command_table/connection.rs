@@ -92,6 +92,18 @@ static CLIENT: &[Entry] = &[
     )
     .session(tracking::caching),
     Entry::new(
+        Spec::new("durability", 3, Group::Connection)
+            .flags(&[NOSCRIPT, LOADING, STALE])
+            .categories(Categories::CONNECTION)
+            .docs(
+                "Says whether this connection's replies wait until what they tell is on stable storage.",
+                "7.4.0",
+                "O(1)",
+            )
+            .syntax("mode: <ALWAYS | RELAXED | DEFAULT>"),
+    )
+    .session(client::durability),
+    Entry::new(
         Spec::new("getname", 2, Group::Connection)
             .flags(&[NOSCRIPT, LOADING, STALE])
             .categories(Categories::CONNECTION)
