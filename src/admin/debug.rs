@@ -105,10 +105,19 @@ fn reload(cx: &mut Cx<'_>) -> Result<Flow, Error> {
     if saves {
         return Ok(Flow::Snapshot(SnapshotCommand::Reload(mode)));
     }
-    let config = &cx.core.config;
-    let plan = LoadPlan::of_snapshot(config.dir.join(&config.dbfilename));
-    cx.core.prepare_load(plan, mode).map_err(|error| {
-        cx.core.shared.log.warning(format_args!("Fatal error loading the DB: {error}"));
+    let (query, then) = load_snapshot(cx.core, mode)?;
+    Ok(Flow::Ask(query, then))
+}
+
+/// Has the last snapshot loaded: the question to all cores that does so, and what is replied then.
+///
+/// # Errors
+/// If there is none.
+pub fn load_snapshot(core: &mut CoreState, mode: LoadMode) -> Result<(Query, Then), Error> {
+    const FAILED: Error = Error::text("ERR Error trying to load the RDB dump, check server logs.");
+    let plan = LoadPlan::of_snapshot(core.config.dir.join(&core.config.dbfilename));
+    core.prepare_load(plan, mode).map_err(|error| {
+        core.shared.log.warning(format_args!("Fatal error loading the DB: {error}"));
         FAILED
     })?;
     Ok((Query::Load, |cx, _| {
