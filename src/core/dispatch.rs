@@ -536,6 +536,7 @@ impl CoreState {
                 self.map.owner(key.slot)
             }
             (Spread::Cursor, _) => self.owner_of_cursor(args[1]),
+            (Spread::Shards(_), _) if self.refuses_in_log(conn, command) => return Next::Taken,
             (Spread::Shards(_), _) if self.map.shards() > 1 && !self.replays_own_log(conn) => {
                 return self.run_over_shards(conn, command, args, &keys);
             }

@@ -28,6 +28,7 @@ use crate::command::lookup::Command;
 use crate::command::spec::Flags;
 use crate::command_table::Run;
 use crate::core::state::CoreState;
+use crate::net::client::Scope;
 use crate::protocol::Error;
 use crate::rdb::scan::{Damage, Entry, Problem, Record, Scanner};
 use crate::rdb::{self, Reader, Rules, decode};
@@ -319,8 +320,8 @@ impl CoreState {
                     window: Vec::with_capacity(KEYS_AT_ONCE),
                 }));
             }
-            Portion::Log { path, from, own } => {
-                loading.source = Source::Log(self.begin_replay(path, from, own))
+            Portion::Log { path, from, scope } => {
+                loading.source = Source::Log(self.begin_replay(path, from, scope))
             }
             Portion::Bytes(bytes) => loading.bytes = Some(bytes),
             Portion::End => match std::mem::replace(&mut loading.source, Source::None) {
@@ -349,7 +350,7 @@ impl CoreState {
                     loading.source = match self.core.index() {
                         0 => {
                             loading.bytes = Some(bytes[used..].into());
-                            Source::Log(self.begin_replay(path, from, false))
+                            Source::Log(self.begin_replay(path, from, Scope::Everything))
                         }
                         // The first core replays what follows, on all of them.
                         _ => Source::None,

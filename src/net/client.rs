@@ -162,11 +162,22 @@ impl Running {
 pub const BAD_FORMAT: &str = "Bad file format reading the append only file: make a backup of your AOF file, then use \
                               ./redis-check-aof --fix <filename>";
 
+/// What the commands of a log stand for that concern whole databases, as `FLUSHALL` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All keys.
+    Everything,
+    /// The keys of the shard of the core that replays the log.
+    OwnShard,
+    /// The keys of a shard as there is none now, because their number has changed: such a command cannot be replayed.
+    FormerShard,
+}
+
 /// What a client is about that replays a log. It has no connection; see `core::loading`.
 #[derive(Debug)]
 pub struct Replay {
-    /// Commands on whole databases concern the core's own shard only.
-    pub own_shard: bool,
+    /// What its commands on whole databases concern.
+    pub scope: Scope,
     /// What was found that is no command. Nothing runs after it.
     pub damage: Option<String>,
 }

@@ -10,6 +10,7 @@ use crate::aof::recover::{self, Content, Plan, Rules};
 use crate::aof::store::Store;
 use crate::config::{Config, REDIS_VERSION};
 use crate::core::journal::segments::{folder_of, make_segments};
+use crate::net::client::Scope;
 use crate::rdb::file::{About, head, preamble, tail};
 use crate::runtime::io::CoreId;
 use crate::shared::load::{Kind, Load, LoadMode, LoadPlan, LogPart};
@@ -83,17 +84,19 @@ fn load_plan(
     let mut load = LoadPlan::default();
     for piece in &plan.pieces {
         let path = path(&piece.entry);
-        let core = match piece.content {
+        let (core, scope) = match piece.content {
             Content::Rdb => {
                 let is_whole = path.extension().is_some_and(|extension| extension == "rdb");
                 load.base = Some((if is_whole { Kind::Base } else { Kind::Preamble }, path));
                 continue;
             }
-            Content::Plain => None,
-            Content::Log(log) if usize::from(log.shards) == shared.map.shards() => Some(CoreId(log.shard)),
-            Content::Log(_) => None,
+            Content::Plain => (None, Scope::Everything),
+            Content::Log(log) if usize::from(log.shards) == shared.map.shards() => {
+                (Some(CoreId(log.shard)), Scope::OwnShard)
+            }
+            Content::Log(_) => (None, Scope::FormerShard),
         };
-        load.logs.push(LogPart { core, path, range: piece.bytes.clone() });
+        load.logs.push(LogPart { core, scope, path, range: piece.bytes.clone() });
     }
     load
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 use flume::{Receiver, Sender};
 
 use super::lock;
+use crate::net::client::Scope;
 use crate::observe::loading::Loading;
 use crate::runtime::io::CoreId;
 
@@ -45,6 +46,8 @@ pub struct LogPart {
     /// The core whose log it is, which replays it in parallel to others, in order with its other parts, on its own shard
     /// only; `None` for commands on any keys.
     pub core: Option<CoreId>,
+    /// What it says of whole databases.
+    pub scope: Scope,
     /// The file.
     pub path: PathBuf,
     /// The bytes of it that are replayed: complete commands, and lines that begin with `#`. May reach beyond the end.
@@ -76,7 +79,7 @@ impl LoadPlan {
         Ok(if first == MAGIC {
             LoadPlan { base: Some((Kind::Preamble, path)), logs: Vec::new() }
         } else {
-            LoadPlan { base: None, logs: vec![LogPart { core: None, path, range: 0..u64::MAX }] }
+            LoadPlan { base: None, logs: vec![LogPart { core: None, scope: Scope::Everything, path, range: 0..u64::MAX }] }
         })
     }
 
@@ -115,8 +118,8 @@ pub enum Portion {
         path: Arc<Path>,
         /// Where in the file.
         from: u64,
-        /// Commands concern the core's own shard only.
-        own: bool,
+        /// What it says of whole databases.
+        scope: Scope,
     },
     /// The next bytes of the file.
     Bytes(Arc<[u8]>),
@@ -303,8 +306,7 @@ impl Feeds {
     }
 
     fn read_log(&self, core: CoreId, log: &LogPart) -> io::Result<()> {
-        let own = log.core.is_some();
-        self.to(core, Portion::Log { path: log.path.as_path().into(), from: log.range.start, own })?;
+        self.to(core, Portion::Log { path: log.path.as_path().into(), from: log.range.start, scope: log.scope })?;
         read_file(&log.path, &log.range, |chunk| self.to(core, Portion::Bytes(chunk)))?;
         Ok(self.to(core, Portion::End)?)
     }
@@ -345,7 +347,7 @@ mod tests {
             .map(|portion| match portion {
                 Portion::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
                 Portion::Rdb(kind, _) => format!("{kind:?}"),
-                Portion::Log { from, own, .. } => format!("log from {from} own {own}"),
+                Portion::Log { from, scope, .. } => format!("log from {from}, {scope:?}"),
                 other => format!("{other:?}"),
             })
             .collect()
@@ -362,6 +364,7 @@ mod tests {
         let (base, one, two) = (file("base", "REDIS-rdb"), file("one", "0123456789"), file("two", "abc"));
         let log = |core: Option<u16>, path: &Path, range| LogPart {
             core: core.map(CoreId),
+            scope: if core.is_some() { Scope::OwnShard } else { Scope::Everything },
             path: path.to_owned(),
             range,
         };
@@ -376,7 +379,7 @@ mod tests {
             "REDIS-rdb",
             "End",
             "Together",
-            "log from 0 own false",
+            "log from 0, Everything",
             "abc",
             "End",
             "Together",
@@ -389,10 +392,10 @@ mod tests {
             "End",
             "Together",
             "Together",
-            "log from 2 own true",
+            "log from 2, OwnShard",
             "234",
             "End",
-            "log from 1 own true",
+            "log from 1, OwnShard",
             "b",
             "End",
             "Together",

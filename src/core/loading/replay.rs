@@ -10,9 +10,11 @@ use std::sync::Arc;
 use memchr::memchr;
 
 use super::Failure;
+use crate::command::lookup::Command;
+use crate::command::spec::Flags;
 use crate::core::dispatch::Next;
 use crate::core::state::CoreState;
-use crate::net::client::{BAD_FORMAT, Client, Replay, Session, Waiting};
+use crate::net::client::{BAD_FORMAT, Client, Replay, Scope, Session, Waiting};
 use crate::protocol::resp::Parser;
 use crate::runtime::io::ConnId;
 
@@ -44,11 +46,11 @@ impl Log {
 
 impl CoreState {
     /// Begins to replay a file from somewhere on.
-    pub(super) fn begin_replay(&mut self, path: Arc<Path>, offset: u64, own: bool) -> Log {
+    pub(super) fn begin_replay(&mut self, path: Arc<Path>, offset: u64, scope: Scope) -> Log {
         let conn = self.clients.next_id();
         let session = Session { authenticated: true, ..Session::default() };
         let mut client = Client::new(Client::REPLAY, conn, session, self.now_ms());
-        client.replay = Some(Box::new(Replay { own_shard: own, damage: None }));
+        client.replay = Some(Box::new(Replay { scope, damage: None }));
         self.clients.insert(client);
         Log { path, conn, offset, fed: 0 }
     }
@@ -105,7 +107,22 @@ impl CoreState {
     /// Whether a client replays the log of this core's shard.
     #[cold]
     pub(in crate::core) fn replays_own_log(&self, conn: ConnId) -> bool {
-        self.replay_of(conn).is_some_and(|replay| replay.own_shard)
+        self.replay_of(conn).is_some_and(|replay| replay.scope == Scope::OwnShard)
+    }
+
+    /// Refuses a command that writes to whole databases, in the log of a shard that there is none like.
+    #[cold]
+    pub(in crate::core) fn refuses_in_log(&mut self, conn: ConnId, command: &Command) -> bool {
+        let is_former = |replay: &Replay| replay.scope == Scope::FormerShard;
+        self.replay_of(conn).is_some_and(is_former)
+            && command.flags.contains(Flags::WRITE)
+            && self.note_damage(conn, || {
+                format!(
+                    "'{}' in the log of a server with another number of shards can't be replayed. Start once with that number \
+                     of shards, wait for the rewrite of the append only file, and stop it",
+                    command.full_name
+                )
+            })
     }
 
     fn replay_of(&self, conn: ConnId) -> Option<&Replay> {

@@ -113,7 +113,8 @@ fn snapshot(keys: usize) -> Vec<u8> {
 }
 
 fn log(core: Option<u16>, path: &PathBuf) -> LogPart {
-    LogPart { core: core.map(CoreId), path: path.clone(), range: 0..u64::MAX }
+    let scope = if core.is_some() { Scope::OwnShard } else { Scope::Everything };
+    LogPart { core: core.map(CoreId), scope, path: path.clone(), range: 0..u64::MAX }
 }
 
 fn logs(logs: Vec<LogPart>) -> LoadPlan {
