@@ -243,6 +243,11 @@ impl Log {
         self.parts.front().map_or(self.stable, |part| part.start.min(self.stable))
     }
 
+    /// The log number below which everything is on stable storage here.
+    pub fn stable(&self) -> u64 {
+        self.stable
+    }
+
     /// Bytes that were appended and are not on stable storage.
     pub fn unstable_bytes(&self) -> u64 {
         self.end - self.stable

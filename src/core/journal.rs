@@ -52,6 +52,15 @@ struct Awaited {
     missing: usize,
 }
 
+/// What a server that is broken on purpose takes for safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Careless {
+    /// Everything.
+    All,
+    /// Whatever is stable here, although a part of a transaction may be missing elsewhere.
+    Parts,
+}
+
 /// See the module.
 #[derive(Default)]
 pub struct Journal {
@@ -70,8 +79,8 @@ pub struct Journal {
     segments_made: u32,
     /// A segment is asked for and nobody has taken the order.
     pub wants_segment: bool,
-    /// Test-only: everything counts as safe at once.
-    pub careless_for_test: bool,
+    /// Test-only: what is not safe counts as safe.
+    pub careless_for_test: Option<Careless>,
 }
 
 impl Journal {
@@ -89,9 +98,11 @@ impl Journal {
     /// The log number below which nothing can be lost any more; the highest that there is without a log.
     #[inline]
     pub fn safe(&self) -> u64 {
-        match &self.log {
-            Some(log) if !self.careless_for_test => log.safe(),
-            _ => u64::MAX,
+        let Some(log) = &self.log else { return u64::MAX };
+        match self.careless_for_test {
+            None => log.safe(),
+            Some(Careless::Parts) => log.stable(),
+            Some(Careless::All) => u64::MAX,
         }
     }
 

@@ -1,4 +1,4 @@
-//! A world in one thread: simulated network, mailboxes and time, driven by one seed.
+//! A world in one thread: simulated network, disk, mailboxes and time, driven by one seed.
 //!
 //! [`World::step`] makes one random thing happen that could happen next: bytes move a little, a batch arrives, time
 //! passes, a connection breaks, or a core takes a turn (which the caller carries out, because this module knows no
@@ -11,6 +11,7 @@
 //! stands still; if nothing moves in it and somebody still waits, a wake-up was lost.
 
 mod clock;
+mod disk;
 mod mailbox;
 mod network;
 
@@ -22,9 +23,11 @@ use crate::base::rng::Rng;
 use crate::runtime::io::CoreId;
 
 pub use clock::SimClock;
+pub use disk::Files;
 pub use mailbox::SimMailbox;
 pub use network::{LinkId, SimIo};
 
+use disk::{Disk, Drive};
 use mailbox::Lanes;
 use network::Network;
 
@@ -46,6 +49,12 @@ pub struct Faults {
     pub breaks: usize,
     /// How many in 10,000 steps make a client stop reading, or read again.
     pub stalls: usize,
+    /// How many in 10,000 steps make writes of files fail, or succeed again.
+    pub write_failures: usize,
+    /// How many in 10,000 steps make the disk stop to work for some core, or go on.
+    pub disk_stalls: usize,
+    /// One in so many syncs fails; 0 for none.
+    pub failing_syncs: usize,
     /// Against the promises: batches overtake each other.
     pub overtaking: bool,
     /// Against the promises: one in so many batches is lost; 0 for none.
@@ -61,6 +70,9 @@ impl Faults {
             mailbox_capacity: 1024,
             breaks: 0,
             stalls: 0,
+            write_failures: 0,
+            disk_stalls: 0,
+            failing_syncs: 0,
             overtaking: false,
             lost_batches: 0,
         }
@@ -98,6 +110,7 @@ pub struct World<M> {
     faults: Faults,
     clock: SimClock,
     network: Rc<RefCell<Network>>,
+    disk: Rc<RefCell<Disk>>,
     lanes: Rc<RefCell<Lanes<M>>>,
     /// By core: whether its last turn asked for another one.
     more: Vec<bool>,
@@ -107,10 +120,16 @@ pub struct World<M> {
 impl<M> World<M> {
     /// A world of so many cores.
     pub fn new(cores: usize, seed: u64, faults: Faults) -> World<M> {
+        World::with_files(cores, seed, faults, Files::new())
+    }
+
+    /// A world with these files on its disk.
+    pub fn with_files(cores: usize, seed: u64, faults: Faults, files: Files) -> World<M> {
         World {
             rng: Rng::new(seed),
             clock: SimClock::default(),
             network: Rc::new(RefCell::new(Network::new(cores, faults.window_bytes))),
+            disk: Rc::new(RefCell::new(Disk::new(files))),
             lanes: Rc::new(RefCell::new(Lanes::new(cores, faults.mailbox_capacity))),
             more: vec![true; cores],
             calm: false,
@@ -118,9 +137,9 @@ impl<M> World<M> {
         }
     }
 
-    /// The network as a core sees it. Each core has one.
+    /// The network and the disk as a core sees them. Each core has one.
     pub fn io(&self, core: CoreId) -> SimIo {
-        SimIo::new(core, Rc::clone(&self.network))
+        SimIo::new(core, Rc::clone(&self.network), Drive::new(core, Rc::clone(&self.disk)))
     }
 
     /// The mailbox of a core. Each core has one.
@@ -150,7 +169,10 @@ impl<M> World<M> {
                 3 => self.network.borrow_mut().deliver_to_server(&mut self.rng, self.faults.piece_max_bytes),
                 4 => self.network.borrow_mut().send(&mut self.rng, self.faults.piece_max_bytes),
                 5 => self.network.borrow_mut().deliver_to_client(&mut self.rng, self.faults.piece_max_bytes),
-                6 => self.network.borrow_mut().release(&mut self.rng),
+                6 => {
+                    self.disk.borrow_mut().finish_one(&mut self.rng, self.faults.failing_syncs)
+                        || self.network.borrow_mut().release(&mut self.rng)
+                }
                 _ => self.lanes.borrow_mut().deliver(
                     &mut self.rng,
                     self.faults.overtaking,
@@ -177,6 +199,7 @@ impl<M> World<M> {
     fn is_awake(&self, core: CoreId) -> bool {
         self.more[core.index()]
             || self.network.borrow().has_events(core)
+            || self.disk.borrow().has_events(core)
             || self.lanes.borrow().has_mail(core)
     }
 
@@ -201,6 +224,12 @@ impl<M> World<M> {
         } else if dice < self.faults.breaks + self.faults.stalls {
             self.network.borrow_mut().toggle_reading(&mut self.rng);
         }
+        if self.faults.write_failures > 0 && self.rng.below(10_000) < self.faults.write_failures {
+            self.disk.borrow_mut().toggle_failing(&mut self.rng);
+        }
+        if self.faults.disk_stalls > 0 && self.rng.below(10_000) < self.faults.disk_stalls {
+            self.disk.borrow_mut().toggle_stalled(&mut self.rng, self.more.len());
+        }
     }
 
     /// From now on no connection breaks.
@@ -212,6 +241,29 @@ impl<M> World<M> {
     pub fn calm(&mut self) {
         self.calm = true;
         self.network.borrow_mut().read_all();
+        self.disk.borrow_mut().heal();
+        self.faults.failing_syncs = 0;
+    }
+
+    /// Ends calm: from now on there are these faults.
+    pub fn stir(&mut self, faults: Faults) {
+        self.calm = false;
+        self.faults = faults;
+    }
+
+    /// Brings everything that the server has sent to the clients, as the system does after the end of a process.
+    pub fn deliver_sent(&mut self) {
+        self.network.borrow_mut().deliver_sent();
+    }
+
+    /// Makes a file with content that is on stable storage, for a core to write under a handle of this number.
+    pub fn create_file(&mut self, number: u64, content: Vec<u8>) {
+        self.disk.borrow_mut().create(number, content);
+    }
+
+    /// Everything stops at once. Returns what is in the files then: what is on stable storage, and by chance some of what is not.
+    pub fn crash(mut self) -> Files {
+        self.disk.borrow_mut().crash(&mut self.rng)
     }
 
     /// Lets time pass and wakes all cores, whose timers may be due.

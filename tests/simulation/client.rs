@@ -131,6 +131,11 @@ impl Client {
         may_send
     }
 
+    /// Takes what has arrived.
+    pub(crate) fn listen(&mut self, cluster: &mut Cluster, recorder: &mut Recorder) {
+        self.hear(cluster, recorder);
+    }
+
     /// Closes the connection without waiting for replies.
     pub(crate) fn leave(&mut self, cluster: &mut Cluster, recorder: &mut Recorder) {
         if let Some(connection) = self.connection.take() {

@@ -11,7 +11,7 @@ use corelane::observe::log::Log;
 use corelane::route::ShardMap;
 use corelane::route::message::Batch;
 use corelane::runtime::io::CoreId;
-use corelane::runtime::sim::{Faults, LinkId, SimIo, SimMailbox, Step, World};
+use corelane::runtime::sim::{Faults, Files, LinkId, SimIo, SimMailbox, Step, World};
 use corelane::shard::{Hasher, Slot};
 use corelane::shared::Shared;
 
@@ -42,11 +42,22 @@ impl Cluster {
         faults: Faults,
         change: impl FnOnce(&mut Config),
     ) -> Cluster {
+        Cluster::with_files(shards, seed, faults, Files::new(), change)
+    }
+
+    /// The same with files on its disk.
+    pub(crate) fn with_files(
+        shards: u16,
+        seed: u64,
+        faults: Faults,
+        files: Files,
+        change: impl FnOnce(&mut Config),
+    ) -> Cluster {
         let mut config = Config::default();
         (config.databases, config.latency_tracking) = (DATABASES as u32, false);
         change(&mut config);
         let map = ShardMap::new(shards);
-        let world = World::new(map.shards(), seed, faults);
+        let world = World::with_files(map.shards(), seed, faults, files);
         let shared = Arc::new(Shared::new(map, config, Log::silent(), "0".repeat(40), 0));
         let hasher = Hasher::from_seed(seed);
         let core = |core: CoreId| {

@@ -8,6 +8,7 @@ mod blocking;
 mod broken;
 mod client;
 mod cluster;
+mod crash;
 mod random;
 mod regressions;
 

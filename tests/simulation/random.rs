@@ -82,7 +82,7 @@ pub(crate) fn run(shards: u16, seed: u64, faults: Faults, prepare: impl FnOnce(&
 }
 
 /// Which operations of several commands a run has: one in four has none.
-fn drawn_bundles(rng: &mut Rng) -> Bundles {
+pub(crate) fn drawn_bundles(rng: &mut Rng) -> Bundles {
     match rng.below(4) {
         0 => Bundles::default(),
         _ => Bundles {
@@ -134,7 +134,7 @@ fn examine(shards: u16, seed: u64) -> bool {
     verdict == Verdict::Accepted
 }
 
-fn number(variable: &str) -> Option<u64> {
+pub(crate) fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
 }

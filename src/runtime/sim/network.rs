@@ -15,6 +15,7 @@ use std::time::Duration;
 use crate::base::rng::Rng;
 use crate::runtime::blocks::Blocks;
 use crate::runtime::io::{ConnId, CoreId, Event, FileId, Gather, Handle, Io, Socket};
+use crate::runtime::sim::disk::{Done, Drive};
 
 /// Error numbers of Linux that the core is told of.
 const EPIPE: i32 = 32;
@@ -222,6 +223,17 @@ impl Network {
         self.links.iter_mut().for_each(|link| link.reading = true);
     }
 
+    /// All that was sent and can still arrive does.
+    pub(super) fn deliver_sent(&mut self) {
+        for link in self.links.iter_mut().filter(|link| !link.abandoned) {
+            let (down, inbox) = (&mut link.down, &mut link.inbox);
+            inbox.extend(down.drain(..));
+            if let Some((bytes, done)) = link.sending.take().filter(|_| !link.broken) {
+                link.inbox.extend_from_slice(&bytes[done..]);
+            }
+        }
+    }
+
     pub(super) fn set_reading(&mut self, link: LinkId, reading: bool) {
         self.links[link.0].reading = reading;
     }
@@ -290,17 +302,18 @@ fn piece(queue: &mut VecDeque<u8>, rng: &mut Rng, most: usize) -> Vec<u8> {
     queue.drain(..len).collect()
 }
 
-/// The network as one core sees it.
+/// The network and the disk as one core sees them.
 pub struct SimIo {
     core: CoreId,
     network: Rc<RefCell<Network>>,
+    drive: Drive,
     /// Bytes of the event that was handed out last.
     received: Vec<u8>,
 }
 
 impl SimIo {
-    pub(super) fn new(core: CoreId, network: Rc<RefCell<Network>>) -> SimIo {
-        SimIo { core, network, received: Vec::new() }
+    pub(super) fn new(core: CoreId, network: Rc<RefCell<Network>>, drive: Drive) -> SimIo {
+        SimIo { core, network, drive, received: Vec::new() }
     }
 }
 
@@ -340,13 +353,22 @@ impl Io for SimIo {
         self.network.borrow_mut().close(self.core, conn);
     }
 
-    fn open(&mut self, _: FileId, _: Handle) {}
+    fn open(&mut self, file: FileId, handle: Handle) {
+        let Handle::Simulated(number) = handle else { unreachable!("a real file in a simulation") };
+        self.drive.open(file, number);
+    }
 
-    fn write(&mut self, _: u32, _: FileId, _: u64, _: Blocks, _: bool) {}
+    fn write(&mut self, id: u32, file: FileId, offset: u64, blocks: Blocks, stable: bool) {
+        self.drive.write(id, file, offset, blocks, stable);
+    }
 
-    fn sync(&mut self, _: FileId) {}
+    fn sync(&mut self, file: FileId) {
+        self.drive.sync(file);
+    }
 
-    fn close_file(&mut self, _: FileId) {}
+    fn close_file(&mut self, file: FileId) {
+        self.drive.close(file);
+    }
 
     fn stop_listening(&mut self) {}
 
@@ -355,10 +377,15 @@ impl Io for SimIo {
     fn wait(&mut self, _: Duration, _: Gather) {}
 
     fn has_events(&self) -> bool {
-        self.network.borrow().has_events(self.core)
+        self.network.borrow().has_events(self.core) || self.drive.has_events()
     }
 
     fn next_event(&mut self) -> Option<Event<'_>> {
+        match self.drive.next_event() {
+            Some(Done::Wrote(id, blocks, result)) => return Some(Event::Wrote(id, blocks, result)),
+            Some(Done::Synced(file, result)) => return Some(Event::Synced(file, result)),
+            None => {}
+        }
         let mut network = self.network.borrow_mut();
         loop {
             let notice = network.notices[self.core.index()].pop_front()?;
