@@ -26,7 +26,10 @@ pub fn debug(cx: &mut Cx<'_>) -> Result<Flow, Error> {
     let args = cx.args;
     match (args[1].to_ascii_lowercase().as_slice(), args.len()) {
         (b"help", 2) => help(args, &mut cx.reply)?,
-        (b"sleep" | b"set-active-expire" | b"pause-cron", 3) => return on_all(cx, ok),
+        (
+            b"sleep" | b"set-active-expire" | b"pause-cron" | b"aof-flush-sleep" | b"set-skip-checksum-validation",
+            3,
+        ) => return on_all(cx, ok),
         (b"set-disable-deny-scripts", 3) => {
             cx.core.shared.scripts_may_all.store(switch(args[2]), Ordering::Relaxed);
             cx.reply.ok();
@@ -79,9 +82,12 @@ pub fn debug(cx: &mut Cx<'_>) -> Result<Flow, Error> {
         }
         (b"reload", _) => return reload(cx),
         (b"loadaof", 2) => {
-            return Err(Error::text(
-                "ERR DEBUG LOADAOF needs an append only file, which this server does not write yet",
-            ));
+            cx.core.prepare_load_of_logs().map_err(|error| Error::from(format!("ERR {error}")))?;
+            return Ok(Flow::Ask(Query::Load, |cx, _| {
+                cx.core.shared.log.notice(format_args!("Append Only File loaded by DEBUG LOADAOF"));
+                cx.reply.ok();
+                Ok(())
+            }));
         }
         _ => return Err(subcommand_error(args)),
     }
@@ -163,6 +169,15 @@ pub(super) fn on_core(core: &mut CoreState, db: usize, args: &[&[u8]]) -> Result
             core.set_clock();
         }
         b"set-active-expire" => core.shard.active_expiry = switch(args[2]),
+        b"aof-flush-sleep" => {
+            let micros = parse_i64(args[2]).and_then(|micros| u64::try_from(micros).ok());
+            core.journal.sleep_before_writes = Duration::from_micros(micros.unwrap_or(0));
+        }
+        b"set-skip-checksum-validation" => {
+            for shard in [&mut core.shard, &mut core.workbench] {
+                shard.settings.ignores_checksums = switch(args[2]);
+            }
+        }
         b"pause-cron" => core.upkeep_paused = switch(args[2]),
         b"quicklist-packed-threshold" => {
             let threshold = packed_threshold(args[2])?;

@@ -152,6 +152,9 @@ pub struct Log {
     former: Vec<(FileId, u64)>,
     /// The database that the last command of the segment was for.
     selected: Option<u16>,
+    /// Unix seconds of the last time that was written down, and of one that is to be.
+    timed_s: i64,
+    time_s: Option<i64>,
     /// Frames that are not written: complete ones up to `open`, from there on the header and payload of the one that
     /// is being collected, if it is any.
     frames: Vec<u8>,
@@ -199,6 +202,8 @@ impl Log {
             preparing: false,
             former: Vec::new(),
             selected: None,
+            timed_s: 0,
+            time_s: None,
             frames: Vec::new(),
             open: None,
             end: 0,
@@ -274,6 +279,14 @@ impl Log {
         former.chain([self.segment.file]).chain(self.next.as_ref().map(|next| next.file))
     }
 
+    /// What is appended now happens at this time, Unix seconds, which is written down in front of it unless it has been.
+    pub fn note_time(&mut self, now_s: i64) {
+        if now_s > self.timed_s {
+            self.timed_s = now_s;
+            self.time_s = Some(now_s);
+        }
+    }
+
     /// Appends what a command has done here, or one shard's part of a transaction. It is never cut in two. Returns the log number
     /// behind it.
     pub fn append<'a>(&mut self, effects: impl Iterator<Item = Effect<'a>>, txn: Option<&Txn>) -> u64 {
@@ -292,6 +305,9 @@ impl Log {
 
     fn collect<'a>(&mut self, effects: impl Iterator<Item = Effect<'a>>) {
         let before = self.frames.len();
+        if let Some(time_s) = self.time_s.take() {
+            self.frames.extend_from_slice(format!("#TS:{time_s}\r\n").as_bytes());
+        }
         for effect in effects {
             if self.selected.replace(effect.db) != Some(effect.db) {
                 let db = effect.db.to_string();

@@ -121,11 +121,12 @@ impl Store {
         self.folder.path().join(format!("temp-rewriteaof-bg-{}.aof", std::process::id()))
     }
 
-    /// Puts a base, which is complete and on stable storage, in the place of the present one and of these segments.
+    /// Puts a base, which is complete and on stable storage, in the place of the present one and of these segments. Their files
+    /// are removed unless `keep` is set; then the manifest names them as history.
     ///
     /// # Errors
     /// What the file system says; nothing is replaced then.
-    pub fn replace_base(&mut self, written: &Path, covered: &[u32]) -> io::Result<()> {
+    pub fn replace_base(&mut self, written: &Path, covered: &[u32], keep: bool) -> io::Result<()> {
         let mut manifest = self.manifest.clone();
         let is_covered =
             |seq: i64| covered.iter().any(|&covered| i64::from(covered) == seq) || self.former.contains(&seq);
@@ -136,7 +137,9 @@ impl Store {
         self.complete.retain(|seq, _| !is_covered(*seq));
         self.manifest = manifest;
         (self.detached, self.former) = (false, Vec::new());
-        self.folder.remove_history(&mut self.manifest)?;
+        if !keep {
+            self.folder.remove_history(&mut self.manifest)?;
+        }
         Ok(())
     }
 
@@ -212,7 +215,7 @@ mod tests {
         }
         assert_eq!(store.bytes(), (0, 24));
         fs::write(store.temporary_base(), b"base").unwrap();
-        store.replace_base(&store.temporary_base(), &[1, 3]).unwrap();
+        store.replace_base(&store.temporary_base(), &[1, 3], false).unwrap();
         assert_eq!(store.bytes(), (4, 0));
         store.drop_segments(&[4]).unwrap();
         let manifest = folder.load().unwrap();

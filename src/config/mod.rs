@@ -128,6 +128,10 @@ fields! {
     pub aof_load_truncated: bool,
     /// Write the log past the page cache.
     pub aof_direct_io: bool,
+    /// Write times into logs.
+    pub aof_timestamp_enabled: bool,
+    /// Keep files that are no longer needed, for tests.
+    pub aof_disable_auto_gc: bool,
     /// Size of a segment.
     pub aof_segment_size_bytes: u64,
     /// Writes of a log under way at most.

@@ -14,9 +14,11 @@
 //!
 //! Invariant: without a log, effects are not collected and nothing waits.
 
+pub mod files;
 pub mod segments;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ahash::AHashMap;
 
@@ -79,6 +81,8 @@ pub struct Journal {
     segments_made: u32,
     /// A segment is asked for and nobody has taken the order.
     pub wants_segment: bool,
+    /// How long the core sleeps before it writes (`DEBUG AOF-FLUSH-SLEEP`).
+    pub sleep_before_writes: Duration,
     /// Test-only: what is not safe counts as safe.
     pub careless_for_test: Option<Careless>,
 }
@@ -198,6 +202,9 @@ impl CoreState {
 
     fn log_part(&mut self, effects: &Effects, txn: Option<&frame::Txn>) -> u64 {
         let Some(log) = &mut self.journal.log else { return 0 };
+        if self.config.aof_timestamp_enabled {
+            log.note_time(self.now_us / 1_000_000);
+        }
         let end = log.append(effects.iter(), txn);
         for effect in effects.iter() {
             match effect.reach {
@@ -245,6 +252,15 @@ impl CoreState {
     /// The log number behind everything that this shard has done.
     pub(super) fn log_end(&self) -> u64 {
         self.journal.log.as_ref().map_or(0, Log::end)
+    }
+
+    /// Whether everything that this shard has done is safe; if not, it will be soon.
+    pub(super) fn bring_log_to_safety(&mut self) -> bool {
+        let end = self.log_end();
+        if let Some(log) = &mut self.journal.log {
+            log.demand(end);
+        }
+        self.is_safe(end)
     }
 
     /// Whether the log is safe up to a number.
@@ -405,6 +421,10 @@ impl CoreState {
             io.open(file, handle);
         }
         let mut orders = std::mem::take(&mut self.journal.orders);
+        let sleep = self.journal.sleep_before_writes;
+        if !sleep.is_zero() && orders.iter().any(|order| matches!(order, Order::Write { .. })) {
+            self.clock.sleep(sleep);
+        }
         for order in orders.drain(..) {
             match order {
                 Order::Write { id, file, offset, blocks, stable } => {

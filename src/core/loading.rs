@@ -27,6 +27,7 @@ use crate::base::number::human_bytes;
 use crate::command::lookup::Command;
 use crate::command::spec::Flags;
 use crate::command_table::Run;
+use crate::core::journal::files::plan_of_folder;
 use crate::core::state::CoreState;
 use crate::net::client::Scope;
 use crate::protocol::Error;
@@ -175,6 +176,19 @@ impl CoreState {
         Ok(())
     }
 
+    /// The same with what the append-only folder holds when all cores are quiet and everything is written.
+    ///
+    /// # Errors
+    /// If there can be no more threads.
+    pub fn prepare_load_of_logs(&mut self) -> std::io::Result<()> {
+        let (config, shards) = (Arc::clone(&self.config), self.map.shards());
+        let mode = LoadMode { flush: true, replace: true };
+        let find = move || plan_of_folder(&config, shards);
+        let load = Load::begin_when_quiet(find, mode, shards, self.now_ms())?;
+        self.shared.set_load(load);
+        Ok(())
+    }
+
     fn set_loading(&mut self, loading: bool) {
         for shard in [&mut self.shard, &mut self.workbench] {
             shard.loading = loading;
@@ -277,7 +291,8 @@ impl CoreState {
             let busy = !self.txns.is_empty()
                 || !self.tickets.is_empty()
                 || !self.programs.keys().all(asks)
-                || self.shared.snapshots.current().is_some();
+                || self.shared.snapshots.current().is_some()
+                || self.shared.append_only.figures().rewriting_since_s.is_some();
             if busy {
                 return Step::Later;
             }
@@ -290,7 +305,11 @@ impl CoreState {
         if self.quiet_cores < others || !self.tickets.is_empty() {
             return Step::Later;
         }
+        if loading.load.waits_for_quiet() && !self.bring_log_to_safety() {
+            return Step::Later;
+        }
         self.quiet_cores -= others;
+        loading.load.quiet();
         if loading.load.mode.flush {
             self.shard.flush_all();
             if self.core.index() == 0 {
@@ -542,7 +561,9 @@ impl CoreState {
             shard.effects.clear();
             shard.effects.collect(loading.before.effects);
         }
-        self.begin_log_if_made();
+        if loading.answer.is_none() {
+            self.begin_log_if_made();
+        }
         if self.core.index() == 0 {
             let figures = loading.load.figures();
             let seconds = (self.now_ms() - figures.started_ms) as f64 / 1000.0;

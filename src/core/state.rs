@@ -428,6 +428,7 @@ impl CoreState {
                 list_max_listpack_size: config.list_max_listpack_size,
                 list_compress_depth: config.list_compress_depth,
                 // No parameter: DEBUG sets it.
+                ignores_checksums: shard.settings.ignores_checksums,
                 list_packed_threshold: shard.settings.list_packed_threshold,
                 stream_node_max_bytes: config.stream_node_max_bytes as usize,
                 stream_node_max_entries: config.stream_node_max_entries as usize,

@@ -6,14 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::aof::manifest::{Format, Manifest};
-use crate::aof::recover::{self, Content, Plan, Rules};
+use crate::aof::recover::{self, Rules};
 use crate::aof::store::Store;
 use crate::config::{Config, REDIS_VERSION};
+use crate::core::journal::files::load_plan;
 use crate::core::journal::segments::{folder_of, make_segments};
-use crate::net::client::Scope;
 use crate::rdb::file::{About, head, preamble, tail};
-use crate::runtime::io::CoreId;
-use crate::shared::load::{Kind, Load, LoadMode, LoadPlan, LogPart};
+use crate::shared::load::{Load, LoadMode, LoadPlan};
 use crate::shared::{Shared, lock};
 use crate::storage::plain;
 
@@ -60,7 +59,7 @@ fn begin_with_logs(shared: &Shared, config: &Arc<Config>, now_ms: i64) -> Result
         folder.store(&manifest).map_err(|error| fatal(&plain(&error)))?;
         shared.log.notice(format_args!("Creating AOF base file {} on server start", base.name.display()));
     }
-    let load = load_plan(shared, &plan, |entry| folder.file(entry));
+    let load = load_plan(&folder, &plan, shared.map.shards());
     begin_store(shared, config, manifest).map_err(|error| fatal(&plain(&error)))?;
     Ok((load != LoadPlan::default()).then_some(load))
 }
@@ -73,32 +72,6 @@ fn begin_store(shared: &Shared, config: &Arc<Config>, manifest: Manifest) -> std
     shared.append_only.note(|figures| figures.base_bytes = base + complete);
     let logs: Vec<_> = shared.logs().collect();
     make_segments(&shared.append_only, config, &logs)
-}
-
-/// Which core loads what.
-fn load_plan(
-    shared: &Shared,
-    plan: &Plan,
-    path: impl Fn(&crate::aof::manifest::Entry) -> std::path::PathBuf,
-) -> LoadPlan {
-    let mut load = LoadPlan::default();
-    for piece in &plan.pieces {
-        let path = path(&piece.entry);
-        let (core, scope) = match piece.content {
-            Content::Rdb => {
-                let is_whole = path.extension().is_some_and(|extension| extension == "rdb");
-                load.base = Some((if is_whole { Kind::Base } else { Kind::Preamble }, path));
-                continue;
-            }
-            Content::Plain => (None, Scope::Everything),
-            Content::Log(log) if usize::from(log.shards) == shared.map.shards() => {
-                (Some(CoreId(log.shard)), Scope::OwnShard)
-            }
-            Content::Log(_) => (None, Scope::FormerShard),
-        };
-        load.logs.push(LogPart { core, scope, path, range: piece.bytes.clone() });
-    }
-    load
 }
 
 /// A folder whose logs begin with nothing has a base all the same, as tools expect.

@@ -97,6 +97,8 @@ pub struct Expired {
 pub struct Settings {
     /// Longest string that a command may make, in bytes (`proto-max-bulk-len`).
     pub string_max_bytes: usize,
+    /// `RESTORE` takes payloads with wrong checksums, for tests.
+    pub ignores_checksums: bool,
     /// Fields up to which a hash is a listpack.
     pub hash_max_listpack_entries: usize,
     /// Longest field or value of such a hash, in bytes.
@@ -130,6 +132,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             string_max_bytes: 512 << 20,
+            ignores_checksums: false,
             hash_max_listpack_entries: 512,
             hash_max_listpack_value: 64,
             set_max_intset_entries: 512,

@@ -140,7 +140,9 @@ pub struct Load {
     pub mode: LoadMode,
     /// When it began, Unix milliseconds.
     pub started_ms: i64,
-    total_bytes: u64,
+    total_bytes: Arc<AtomicU64>,
+    /// Cores whose clients are quiet say so here, if the files are looked for only then.
+    quiet: Option<Sender<()>>,
     portions: Vec<Mutex<Option<Receiver<Portion>>>>,
     arrived: AtomicUsize,
     /// Bytes that were gone through, as if each core had to go through all: the sum over all cores.
@@ -166,10 +168,43 @@ impl Load {
     /// If a file cannot be opened, or there can be no more threads.
     pub fn begin(plan: LoadPlan, mode: LoadMode, cores: usize, now_ms: i64) -> io::Result<Arc<Load>> {
         let total_bytes = plan.total_bytes()?;
+        let load = Load::of(mode, cores, now_ms, None, move |_| Ok(plan))?;
+        load.total_bytes.store(total_bytes, Ordering::Relaxed);
+        Ok(load)
+    }
+
+    /// Looks for what is to be loaded when all cores are quiet ([`Load::quiet`]), and begins to read it then.
+    ///
+    /// # Errors
+    /// If there can be no more threads.
+    pub fn begin_when_quiet(
+        find: impl FnOnce() -> io::Result<LoadPlan> + Send + 'static,
+        mode: LoadMode,
+        cores: usize,
+        now_ms: i64,
+    ) -> io::Result<Arc<Load>> {
+        let (quiet, heard) = flume::bounded(cores);
+        Load::of(mode, cores, now_ms, Some(quiet), move |total_bytes| {
+            (0..cores).try_for_each(|_| heard.recv()).map_err(|_| Gone)?;
+            let plan = find()?;
+            total_bytes.store(plan.total_bytes()?, Ordering::Relaxed);
+            Ok(plan)
+        })
+    }
+
+    fn of(
+        mode: LoadMode,
+        cores: usize,
+        now_ms: i64,
+        quiet: Option<Sender<()>>,
+        find: impl FnOnce(&AtomicU64) -> io::Result<LoadPlan> + Send + 'static,
+    ) -> io::Result<Arc<Load>> {
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..cores).map(|_| flume::bounded(PORTIONS_MAX)).unzip();
+        let total_bytes = Arc::<AtomicU64>::default();
+        let total = Arc::clone(&total_bytes);
         thread::Builder::new().name("loader".into()).spawn(move || {
             let feeds = Feeds { senders };
-            if let Err(error) = feeds.read(&plan) {
+            if let Err(error) = find(&total).and_then(|plan| feeds.read(&plan)) {
                 feeds.all(|| Portion::Failed(error.to_string()));
             }
         })?;
@@ -177,6 +212,7 @@ impl Load {
             mode,
             started_ms: now_ms,
             total_bytes,
+            quiet,
             portions: receivers.into_iter().map(|receiver| Mutex::new(Some(receiver))).collect(),
             arrived: AtomicUsize::new(0),
             gone_through: AtomicU64::new(0),
@@ -193,6 +229,18 @@ impl Load {
     /// What a core is to load; `None` if it has asked before.
     pub fn portions(&self, core: CoreId) -> Option<Receiver<Portion>> {
         lock(&self.portions[core.index()]).take()
+    }
+
+    /// Whether files are looked for only when all cores are quiet.
+    pub fn waits_for_quiet(&self) -> bool {
+        self.quiet.is_some()
+    }
+
+    /// A core has nothing under way any more, and all that it has done is in the files. Each says so once.
+    pub fn quiet(&self) {
+        if let Some(quiet) = &self.quiet {
+            quiet.send(()).ok();
+        }
     }
 
     /// A core has finished a part.
@@ -246,7 +294,7 @@ impl Load {
         Loading {
             active: !*lock(&self.over),
             started_ms: self.started_ms,
-            total_bytes: self.total_bytes,
+            total_bytes: count(&self.total_bytes),
             used_memory_bytes: count(&self.used_memory_bytes),
             loaded_bytes: count(&self.gone_through) / self.portions.len() as u64,
             keys_loaded: count(&self.keys_loaded),

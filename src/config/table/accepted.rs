@@ -109,14 +109,10 @@ pub(super) static PARAMETERS: &[Parameter] = rows! {
     "rdb-save-incremental-fsync": yes_no = "yes";
     /// Bytes loaded between two looks at the network.
     "loading-process-events-interval-bytes": number(1024, i32::MAX) = "2097152", HIDDEN;
-    /// Begin a rewritten file with a snapshot.
+    /// Begin a rewritten file with a snapshot; it always does.
     "aof-use-rdb-preamble": yes_no = "yes";
-    /// Write times into the file.
-    "aof-timestamp-enabled": yes_no = "no";
     /// Sync a rewritten file piece by piece.
     "aof-rewrite-incremental-fsync": yes_no = "yes";
-    /// Keep files that are no longer needed, for tests.
-    "aof-disable-auto-gc": yes_no = "no", HIDDEN;
 
     // Replication.
 

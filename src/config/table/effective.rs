@@ -115,6 +115,10 @@ pub(super) static PARAMETERS: &[Parameter] = rows! {
     "auto-aof-rewrite-min-size": memory(0, i64::MAX) = "67108864" => auto_aof_rewrite_min_size_bytes;
     /// Load a file whose end is cut off.
     "aof-load-truncated": yes_no = "yes" => aof_load_truncated;
+    /// Write times into the files, one a second at most: `#TS:` and Unix seconds.
+    "aof-timestamp-enabled": yes_no = "no" => aof_timestamp_enabled;
+    /// Keep files that are no longer needed, for tests.
+    "aof-disable-auto-gc": yes_no = "no", HIDDEN => aof_disable_auto_gc;
     /// Write the log past the page cache, where the file system can do that.
     "aof-direct-io": yes_no = "yes" => aof_direct_io;
     /// Bytes of a segment of a shard's log, for which room is made before it is used. The first ones are smaller.

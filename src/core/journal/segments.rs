@@ -168,8 +168,9 @@ impl CoreState {
         };
         let append_only = Arc::clone(&self.shared.append_only);
         let covered = append_only.take_covered();
+        let keep = self.config.aof_disable_auto_gc;
         let work = Work::new(move || {
-            let replaced = append_only.with_store(|store| store.replace_base(&path, &covered));
+            let replaced = append_only.with_store(|store| store.replace_base(&path, &covered, keep));
             let replaced = replaced.unwrap_or(Ok(())).map_err(|error| plain(&error));
             Some(Event::Rewritten(replaced))
         });
