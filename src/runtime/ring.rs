@@ -443,7 +443,10 @@ impl RingIo {
             .offset(write.offset)
             .rw_flags(if write.stable { libc::RWF_DSYNC } else { 0 })
             .build();
-        self.push(&entry.user_data(user_data(Op::Write, id)));
+        // Nobody waits for a plain write: a worker thread of the kernel does it, so that a disk that is busy, or throttled,
+        // never stops this thread. A stable one is tried at once.
+        let flags = if write.stable { squeue::Flags::empty() } else { squeue::Flags::ASYNC };
+        self.push(&entry.flags(flags).user_data(user_data(Op::Write, id)));
     }
 
     /// A write has ended. One that was cut short by a signal, or took a part only, is done again as a whole: it writes the same
