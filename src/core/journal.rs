@@ -206,6 +206,9 @@ impl CoreState {
             log.note_time(self.now_us / 1_000_000);
         }
         let end = log.append(effects.iter(), txn);
+        for slot in effects.further() {
+            self.journal.changes[usize::from(slot.number())] = end;
+        }
         for effect in effects.iter() {
             match effect.reach {
                 Reach::Slot(slot) => self.journal.changes[usize::from(slot.number())] = end,

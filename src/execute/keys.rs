@@ -35,6 +35,8 @@ pub fn del(cx: &mut Exec<'_>) -> Result<(), Error> {
             cx.removed(key);
             if cx.shard.effects.each_key() {
                 cx.deletion_effect(key);
+            } else {
+                cx.shard.effects.names_further(key.slot);
             }
         }
         removed

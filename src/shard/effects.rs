@@ -8,7 +8,8 @@
 //! Handlers leave effects in the order in which they change keys. One that leaves none, but counts changes, has its own
 //! arguments as its effect. Whoever ran the handler takes the effects, and passes them to the log as one unit.
 //!
-//! Representation: the commands as RESP, one after the other, and for each its database, its slot, and where it ends. While
+//! Representation: the commands as RESP, one after the other, and for each its database, its slot, and where it ends; and the
+//! slots of whatever other keys the commands name. While
 //! nobody consumes effects, which is the default, one look at a flag is all that is done.
 
 use super::Slot;
@@ -48,6 +49,8 @@ pub struct Effects {
     each_key: bool,
     bytes: Vec<u8>,
     marks: Vec<Mark>,
+    /// Slots of further keys that the commands name.
+    further: Vec<Slot>,
 }
 
 impl Effects {
@@ -109,6 +112,19 @@ impl Effects {
         self.marks.push(Mark { db: db as u16, reach, end: self.bytes.len() });
     }
 
+    /// An effect names this key, too, which is not the one that tells where the effect belongs.
+    #[inline]
+    pub fn names_further(&mut self, slot: Slot) {
+        if self.on {
+            self.further.push(slot);
+        }
+    }
+
+    /// Slots of further keys that the effects name.
+    pub fn further(&self) -> &[Slot] {
+        &self.further
+    }
+
     /// The effects, the oldest first.
     pub fn iter(&self) -> impl Iterator<Item = Effect<'_>> {
         let mut start = 0;
@@ -123,6 +139,7 @@ impl Effects {
     pub fn append(&mut self, other: &mut Effects) {
         let before = self.bytes.len();
         self.bytes.append(&mut other.bytes);
+        self.further.append(&mut other.further);
         self.marks.extend(other.marks.drain(..).map(|mark| Mark { end: before + mark.end, ..mark }));
     }
 
@@ -137,6 +154,7 @@ impl Effects {
         Effects {
             bytes: std::mem::take(&mut self.bytes),
             marks: std::mem::take(&mut self.marks),
+            further: std::mem::take(&mut self.further),
             ..Effects::default()
         }
     }
@@ -146,6 +164,7 @@ impl Effects {
         self.bytes.clear();
         self.bytes.shrink_to(1 << 20);
         self.marks.clear();
+        self.further.clear();
     }
 }
 

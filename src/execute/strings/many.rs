@@ -51,6 +51,8 @@ fn set_pairs(cx: &mut Exec<'_>) {
         cx.wrote(Class::STRING, "set", &key);
         if cx.shard.effects.each_key() {
             cx.effect(&key, &[b"SET", key.bytes, cx.args[index + 1]]);
+        } else {
+            cx.shard.effects.names_further(key.slot);
         }
     }
 }
