@@ -7,6 +7,8 @@ use std::path::Path;
 
 use support::rng::Rng;
 
+#[path = "../fuzz/aof_oracle.rs"]
+mod aof_oracle;
 #[path = "../fuzz/oracle.rs"]
 mod oracle;
 #[path = "../fuzz/rdb_oracle.rs"]
@@ -84,6 +86,43 @@ fn damaged_files_are_refused_or_sound() {
         }
         assert!(refused > 0, "{name}: no damage was noticed");
     }
+}
+
+#[test]
+fn folders_of_append_only_files_are_recovered_or_refused() {
+    const VARIANTS: usize = 300;
+    let cases = corpus("aof");
+    let mut rng = Rng::new(8);
+    let (mut loaded, mut refused) = (0, 0);
+    for (name, case) in &cases {
+        println!("{name}");
+        aof_oracle::check_folder(case);
+        for _ in 0..VARIANTS {
+            let mut damaged = damage(case, &mut rng);
+            damaged[0] = case[0];
+            println!("{name}: {damaged:?}");
+            *(if aof_oracle::check_folder(&damaged) { &mut loaded } else { &mut refused }) += 1;
+        }
+    }
+    assert!(loaded > 100 && refused > 100, "{loaded} were loaded, {refused} refused");
+}
+
+#[test]
+fn manifests_are_read_or_refused() {
+    let cases = corpus("manifest");
+    assert!(cases.len() >= 10, "only {} cases", cases.len());
+    let mut rng = Rng::new(9);
+    let read = cases.iter().filter(|(name, case)| {
+        println!("{name}");
+        for _ in 0..if case.is_empty() { 0 } else { 300 } {
+            let mut damaged = damage(case, &mut rng);
+            damaged[0] = case[0];
+            println!("{name}: {damaged:?}");
+            aof_oracle::check_manifest(&damaged);
+        }
+        aof_oracle::check_manifest(case)
+    });
+    assert_eq!(read.count(), 4, "all, comment, huge-seq, quoted");
 }
 
 /// Bytes changed, cut off and repeated at random. The seed is fixed: what fails here fails everywhere.

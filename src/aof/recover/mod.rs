@@ -175,14 +175,25 @@ impl Plan {
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
     load_truncated: bool,
-    /// Always so, except where a test shows that it is noticed.
     cuts_transactions: bool,
+    keeps_the_undamaged: bool,
 }
 
 impl Rules {
     /// With the parameter `aof-load-truncated`.
     pub fn new(load_truncated: bool) -> Rules {
-        Rules { load_truncated, cuts_transactions: true }
+        Rules { load_truncated, cuts_transactions: true, keeps_the_undamaged: false }
+    }
+
+    /// Cuts logs of the last run where they are damaged, so that what was logged before can be loaded. What is cut off was
+    /// promised to last.
+    pub fn keeping_the_undamaged(self) -> Rules {
+        Rules { keeps_the_undamaged: true, ..self }
+    }
+
+    /// For a single file, of which other files with parts of its transactions are not at hand.
+    pub fn without_transactions(self) -> Rules {
+        Rules { cuts_transactions: false, ..self }
     }
 }
 
@@ -343,6 +354,9 @@ impl<S: Source, O: Fn(&Entry) -> io::Result<S>> Planner<'_, O> {
     }
 
     fn piece(&mut self, file: usize, content: Content, bytes: Range<u64>) {
+        if bytes.is_empty() {
+            return;
+        }
         let entry = self.files[file].entry.clone();
         self.plan.pieces.push(Piece { entry, content, bytes });
     }
@@ -394,7 +408,7 @@ impl<S: Source, O: Fn(&Entry) -> io::Result<S>> Planner<'_, O> {
     fn scan_plain(&self, file: usize, from: u64) -> io::Result<Plain> {
         let mut window = Window::new((self.open)(&self.files[file].entry)?, WINDOW_BYTES)?;
         window.go(from);
-        scan_plain(&mut window, PlainOptions::default(), |_| {})
+        scan_plain(&mut window, PlainOptions::default())
     }
 
     /// The segments of one run.
@@ -412,7 +426,11 @@ impl<S: Source, O: Fn(&Entry) -> io::Result<S>> Planner<'_, O> {
             {
                 let file = chain.links[stop.segment].file;
                 let name = self.files[file].entry.name.display();
-                let what = format!("{}, and nothing from there on was on stable storage", stop.torn);
+                let known = match stop.proof {
+                    Some(_) => "what follows was on stable storage, and is lost",
+                    None => "nothing from there on was on stable storage",
+                };
+                let what = format!("{}, and {known}", stop.torn);
                 log[file - range.start]
                     .push(format!("Truncating the AOF {name} at offset {}: {what}", stop.at));
             }
@@ -462,7 +480,9 @@ impl<S: Source, O: Fn(&Entry) -> io::Result<S>> Planner<'_, O> {
             return Ok(());
         }
         let listed = &self.files[chain.links[stop.segment].file];
-        if let Some((segment, at)) = stop.proof {
+        if let Some((segment, at)) = stop.proof
+            && !(is_last && self.rules.keeps_the_undamaged)
+        {
             let proof = self.files[chain.links[segment].file].entry.name.display();
             let how = format!("the frame at offset {at} of {proof} shows that it was on stable storage");
             return Err(listed.damaged(stop.at, format!("{}, but {how}", stop.torn)));

@@ -62,19 +62,14 @@ fn short<T>(at: u64, text: impl Into<String>) -> Result<T, Fault> {
     Err(Fault::End(End::Short(at, text.into())))
 }
 
-/// Checks everything from the window's position on. `progress` is told the offset now and then.
+/// Checks everything from the window's position on.
 ///
 /// # Errors
 /// What the file system says.
-pub fn scan<S: Source>(
-    window: &mut Window<S>,
-    options: Options,
-    mut progress: impl FnMut(u64),
-) -> io::Result<Plain> {
+pub fn scan<S: Source>(window: &mut Window<S>, options: Options) -> io::Result<Plain> {
     let mut scan = Scan { window, options, line: 1, valid: 0, multi: false };
     scan.valid = scan.window.at();
     let end = loop {
-        progress(scan.window.at());
         match scan.next() {
             Ok(true) => {}
             Ok(false) if scan.multi => break End::Multi(scan.window.at()),
@@ -226,7 +221,7 @@ mod tests {
     }
 
     fn of_until(text: &[u8], until: Option<i64>) -> Plain {
-        scan(&mut Window::new(text, 8).unwrap(), Options { until }, |_| {}).unwrap()
+        scan(&mut Window::new(text, 8).unwrap(), Options { until }).unwrap()
     }
 
     const SET: &[u8] = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\nhello\r\n";

@@ -399,7 +399,7 @@ fn crashes_lose_nothing_that_is_safe_and_leave_no_half_transaction() {
 
 #[test]
 fn transactions_that_are_not_cut_are_noticed() {
-    let broken = Rules { cuts_transactions: false, ..Rules::new(true) };
+    let broken = Rules::new(true).without_transactions();
     let wrong =
         (0..100).filter(|&seed| check_crash(seed, broken).is_err_and(|error| error.starts_with("half")));
     assert!(wrong.count() > 5);
@@ -469,6 +469,8 @@ fn check_damage(
             assert!(payloads.get(&key).map_or(0, Vec::len) as u64 <= place.lsn);
         }
         Err(Error::Damaged { name, at: found, reason }) => {
+            let rest = plan_of(disk, &world.manifest, Rules::new(true).keeping_the_undamaged()).unwrap();
+            recovered(world, disk, &rest).unwrap();
             assert!(proven, "{reason}: {name:?} at {found}, but nothing safe is missing");
             if name_it {
                 assert_eq!((name.as_os_str(), found), (file, place.bytes.start as u64), "{reason}");
