@@ -7,6 +7,7 @@
 //! the core that owns its keys; replies are put in order by the core of the connection.
 
 mod accounting;
+mod asking;
 pub mod blocking;
 mod connections;
 mod dispatch;

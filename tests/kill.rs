@@ -87,7 +87,8 @@ impl Player {
                 client.try_call(&["EXEC"])?
             }
             3 => {
-                let script = "redis.call('set', KEYS[1], ARGV[1]) return redis.call('hset', KEYS[2], 'f', ARGV[1])";
+                let script =
+                    "redis.call('set', KEYS[1], ARGV[1]) return redis.call('hset', KEYS[2], 'f', ARGV[1])";
                 client.try_call(&["EVAL", script, "2", &key("e1"), &key("e2"), &text])?
             }
             4 if value % 2 == 1 => client.try_call(&["SET", &key("there"), &text])?,
@@ -149,7 +150,10 @@ impl Player {
             }
         }
         if let Some(other) = (0..CLIENTS).find(|&other| singles[other] < self.seen[other]) {
-            return Err(about(format!("{} of client {other} was seen, {} is there", self.seen[other], singles[other])));
+            return Err(about(format!(
+                "{} of client {other} was seen, {} is there",
+                self.seen[other], singles[other]
+            )));
         }
         self.known = recovered.map(|acknowledged| Known { acknowledged, under_way: None });
         Ok(())
@@ -159,7 +163,8 @@ impl Player {
 /// Starts a server on a folder that stays.
 fn start(folder: &Path, fsync: &str) -> Server {
     let dir = folder.to_str().unwrap();
-    let args = ["--shards", SHARDS, "--appendonly", "yes", "--appendfsync", fsync, "--dir", dir, "--save", ""];
+    let args =
+        ["--shards", SHARDS, "--appendonly", "yes", "--appendfsync", fsync, "--dir", dir, "--save", ""];
     Server::start(&args)
 }
 
@@ -234,7 +239,8 @@ fn what_was_acknowledged_outlives_the_process() {
 /// Loses the newest bytes of a segment, as a kernel may that was not asked to keep them.
 fn lose_tail(path: &Path) {
     let bytes = fs::read(path).unwrap();
-    let frames: Vec<usize> = (0..bytes.len().saturating_sub(3)).filter(|&at| &bytes[at..at + 3] == b"#F ").collect();
+    let frames: Vec<usize> =
+        (0..bytes.len().saturating_sub(3)).filter(|&at| &bytes[at..at + 3] == b"#F ").collect();
     if let Some(&at) = frames.get(frames.len() / 2) {
         OpenOptions::new().write(true).open(path).unwrap().set_len(at as u64).unwrap();
     }

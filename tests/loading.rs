@@ -129,7 +129,11 @@ fn files_of_stock_redis_are_loaded_and_ours_by_it() {
             assert!(info.contains("loading:0") && !info.contains("loading_start_time"), "{info}");
             saved(&mut client);
             let stock = redis::start(&on_folder_of(&first, &policy));
-            assert_eq!(content(&mut stock.client(), fields), expected, "{policy:?} back from {shards} shards");
+            assert_eq!(
+                content(&mut stock.client(), fields),
+                expected,
+                "{policy:?} back from {shards} shards"
+            );
         }
     }
 }

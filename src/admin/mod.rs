@@ -22,6 +22,7 @@ mod slowlog;
 mod snapshots;
 pub mod tracking;
 pub mod transactions;
+mod wait;
 
 pub use command::{
     command, command_count, command_docs, command_getkeys, command_getkeysandflags, command_info,
@@ -41,6 +42,7 @@ pub use scripting::{
 pub use server::{lolwut, shutdown, time};
 pub use slowlog::{slowlog_get, slowlog_len, slowlog_reset};
 pub use snapshots::{bgsave, lastsave, save};
+pub use wait::{wait, waitaof};
 
 use crate::command::lookup::Command;
 use crate::core::state::CoreState;
@@ -82,8 +84,23 @@ pub enum Flow {
     /// All cores, this one included, are to be asked; the function writes the reply, or what is missing of it, from their
     /// answers, which come in the order of the cores.
     Ask(Query, Then),
+    /// As [`Flow::Ask`], but the answers may take long, and the client waits for them as others do for keys.
+    Await(Await),
     /// A snapshot is to be taken, and the reply comes with it.
     Snapshot(SnapshotCommand),
+}
+
+/// What a client waits for.
+#[derive(Debug, Clone)]
+pub struct Await {
+    /// What all cores are asked, if anything.
+    pub query: Option<Query>,
+    /// When it goes on with the answers that are there, Unix milliseconds.
+    pub until_ms: Option<i64>,
+    /// It goes on only then, whatever the answers.
+    pub in_vain: bool,
+    /// Writes the reply.
+    pub then: Then,
 }
 
 /// A command that has a snapshot taken.

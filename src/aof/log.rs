@@ -372,6 +372,9 @@ impl Log {
         let early = self.early.iter().position(|(of, _)| *of == key);
         let heard = early.map_or(0, |at| self.early.swap_remove(at).1);
         let missing = txn.participants.len().saturating_sub(1 + heard);
+        if heard > 0 {
+            self.demanded = self.end;
+        }
         self.parts.push_back(Part { start, end: self.end, txn: txn.clone(), missing, told: false });
     }
 
@@ -386,7 +389,11 @@ impl Log {
         let key = (coordinator, number);
         let is_it = |part: &&mut Part| (part.txn.coordinator, part.txn.number) == key;
         match self.parts.iter_mut().find(is_it) {
-            Some(part) => part.missing = part.missing.saturating_sub(1),
+            Some(part) => {
+                part.missing = part.missing.saturating_sub(1);
+                // Whoever waits there waits for this part as well.
+                self.demanded = self.demanded.max(part.end);
+            }
             None => match self.early.iter_mut().find(|(of, _)| *of == key) {
                 Some((_, heard)) => *heard += 1,
                 None => self.early.push((key, 1)),

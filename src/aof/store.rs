@@ -71,6 +71,11 @@ impl Store {
         Ok(store)
     }
 
+    /// Whether the manifest on disk is still that of an earlier time.
+    pub fn is_detached(&self) -> bool {
+        self.detached
+    }
+
     fn store(&self, manifest: &Manifest) -> io::Result<()> {
         if self.detached { Ok(()) } else { self.folder.store(manifest) }
     }

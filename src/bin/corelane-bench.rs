@@ -418,7 +418,8 @@ fn report(options: &Options, tally: &Tally) {
     let us = |percentile: f64| latency.value_at_percentile(percentile) as f64 / 1e3;
     let rate = latency.len() as f64 / options.seconds;
     let behind_us = tally.behind_ns_max as f64 / 1e3;
-    let windows: Vec<String> = tally.window_max_ns.iter().map(|ns| format!("{:.0}", *ns as f64 / 1e3)).collect();
+    let windows: Vec<String> =
+        tally.window_max_ns.iter().map(|ns| format!("{:.0}", *ns as f64 / 1e3)).collect();
     let windows = windows.join(",");
     let (p50, p99, p999, p9999) = (us(50.0), us(99.0), us(99.9), us(99.99));
     let max = latency.max() as f64 / 1e3;

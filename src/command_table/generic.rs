@@ -355,6 +355,24 @@ pub(super) static ROWS: &[Entry] = &[
             .tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
     )
     .keys(keys::unlink),
+    Entry::new(
+        Spec::new("wait", 3, Group::Generic)
+            .flags(&[BLOCKING])
+            .categories(Categories::CONNECTION)
+            .docs("Waits until replicas have what was written before.", "3.0.0", "O(1)")
+            .syntax("numreplicas timeout")
+            .tips(&["request_policy:all_shards", "response_policy:agg_min"]),
+    )
+    .session(admin::wait),
+    Entry::new(
+        Spec::new("waitaof", 4, Group::Generic)
+            .flags(&[BLOCKING])
+            .categories(Categories::CONNECTION)
+            .docs("Waits until what was written before is on stable storage.", "7.2.0", "O(1)")
+            .syntax("numlocal numreplicas timeout")
+            .tips(&["request_policy:all_shards", "response_policy:agg_min"]),
+    )
+    .session(admin::waitaof),
 ];
 
 static OBJECT: &[Entry] = &[

@@ -769,6 +769,11 @@ impl CoreState {
             return Next::Taken;
         }
         let result = match result {
+            Ok(Flow::Await(awaits)) => {
+                self.begin_await(conn, args, awaits, out);
+                self.release_pushes(conn);
+                return Next::Taken;
+            }
             Ok(Flow::Snapshot(snapshot)) => {
                 let to = ReplyTo { conn, client: whose.to.client, sequence: 0 };
                 match self.run_snapshot_command(to, snapshot) {

@@ -28,7 +28,7 @@ use crate::base::crc::SLOTS;
 use crate::config::Config;
 use crate::core::dispatch::Keys;
 use crate::core::state::CoreState;
-use crate::route::message::{Call, LogPart, LogParts, Message, ReplyTo, TxnId};
+use crate::route::message::{Answer, Call, LogPart, LogParts, Message, ReplyTo, TxnId};
 use crate::runtime::blocks::Blocks;
 use crate::runtime::io::{ConnId, CoreId, FileId, Handle, Io};
 use crate::shard::{Effects, Reach};
@@ -81,6 +81,8 @@ pub struct Journal {
     segments_made: u32,
     /// A segment is asked for and nobody has taken the order.
     pub wants_segment: bool,
+    /// Questions whether all is on stable storage that came before the first base was.
+    before_base: Vec<(CoreId, u64)>,
     /// How long the core sleeps before it writes (`DEBUG AOF-FLUSH-SLEEP`).
     pub sleep_before_writes: Duration,
     /// Test-only: what is not safe counts as safe.
@@ -112,7 +114,7 @@ impl Journal {
 
     /// Whether nothing waits for the log.
     pub fn is_idle(&self) -> bool {
-        self.kept.is_empty() && self.awaited.is_empty()
+        self.kept.is_empty() && self.awaited.is_empty() && self.before_base.is_empty()
     }
 
     fn keep(&mut self, until: u64, kept: Kept) {
@@ -250,6 +252,33 @@ impl CoreState {
             return self.send(core, message);
         }
         self.journal.keep(until, Kept::Message(core, message));
+    }
+
+    /// Answers whether all that was logged here is on stable storage; at once, or when it is.
+    pub(super) fn answer_when_logged(&mut self, from: CoreId, number: u64, wait: bool) {
+        let (until, has_base) = (self.log_end(), self.is_recoverable());
+        let answer = |is_safe| Message::Answer { number, answer: Answer::Safe(is_safe) };
+        let is_safe = has_base && self.is_safe(until);
+        match () {
+            () if is_safe || !wait || !self.config.appendonly => self.send(from, answer(is_safe)),
+            () if has_base => self.send_when_safe(until, from, answer(true)),
+            () => self.journal.before_base.push((from, number)),
+        }
+    }
+
+    /// Whether what is logged here would be found again: there is a base that it follows.
+    fn is_recoverable(&self) -> bool {
+        self.journal.is_on() && self.shared.append_only.has_base()
+    }
+
+    /// Answers those who have asked before there was a base, if there is one now. Called in intervals.
+    pub(super) fn answer_after_base(&mut self) {
+        if self.journal.before_base.is_empty() || self.config.appendonly && !self.is_recoverable() {
+            return;
+        }
+        for (from, number) in std::mem::take(&mut self.journal.before_base) {
+            self.answer_when_logged(from, number, true);
+        }
     }
 
     /// The log number behind everything that this shard has done.

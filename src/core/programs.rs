@@ -17,7 +17,7 @@ use self::scripts::Script;
 pub(super) use self::scripts::Scripting;
 use smallvec::SmallVec;
 
-use crate::admin::{Cx, Flow};
+use crate::admin::{Await, Cx, Flow};
 use crate::command::lookup::Command;
 use crate::command::spec::Spread;
 use crate::command_table::Run;
@@ -30,7 +30,7 @@ use crate::net::multi::Multi;
 use crate::protocol::Error;
 use crate::protocol::resp::{Reply, Resp};
 use crate::route::message::{
-    Access, Call, Killed, LogParts, OwnedArgs, ReplyTo, RunningScript, Traces, TxnId,
+    Access, Call, Killed, LogParts, OwnedArgs, Query, ReplyTo, RunningScript, Traces, TxnId,
 };
 use crate::runtime::io::ConnId;
 use crate::script::Refusal;
@@ -559,7 +559,7 @@ impl CoreState {
                 let mut part = self.spare_buffer();
                 let result =
                     match self.run_session_part(program, command, handler, args, call.resp, &mut part) {
-                        Ok(Flow::Done | Flow::Snapshot(_)) => Ok(()),
+                        Ok(Flow::Done | Flow::Await(_) | Flow::Snapshot(_)) => Ok(()),
                         Ok(Flow::Ask(query, then)) => {
                             self.ask(program.to.conn, Some(number), args, &query, part, then);
                             return Some(Progress::Asks);
@@ -657,7 +657,16 @@ impl CoreState {
     ) -> Result<Flow, Error> {
         let ReplyTo { conn, client, .. } = program.to;
         self.clients.get_same(conn, client).ok_or(CLIENT_GONE)?;
-        let flow = handler(&mut Cx { core: self, conn, command, args, reply: Reply::new(out, resp) })?;
+        let mut cx = Cx { core: self, conn, command, args, reply: Reply::new(out, resp) };
+        let flow = match handler(&mut cx)? {
+            // Nobody waits in the middle of a program: it is as if the time was over.
+            Flow::Await(Await { query: Some(_), then, .. }) => Flow::Ask(Query::Logged { wait: false }, then),
+            Flow::Await(Await { query: None, then, .. }) => {
+                then(&mut cx, Vec::new())?;
+                Flow::Done
+            }
+            flow => flow,
+        };
         if let Flow::Snapshot(_) = flow {
             // As in Redis, not in the middle of a program.
             self.shared.snapshots.schedule(true);

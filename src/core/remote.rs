@@ -399,6 +399,7 @@ impl CoreState {
                     return self.wait_in_line(access, true, Waiter::Watch { from, number, client });
                 }
             },
+            Query::Logged { wait } => return self.answer_when_logged(from, number, wait),
             Query::Load => match self.shared.load() {
                 Some(load) => return self.begin_load(&load, Some((from, number))),
                 None => Answer::Done,
@@ -406,39 +407,5 @@ impl CoreState {
             query => admin::query::answer(self, from, query),
         };
         self.send(from, Message::Answer { number, answer });
-    }
-
-    fn on_answer(&mut self, from: CoreId, number: u64, answer: Answer) {
-        let Some(asking) = self.asks.get_mut(&number) else { return };
-        asking.answers[from.index()] = Some(answer);
-        if asking.answers.iter().any(Option::is_none) {
-            return;
-        }
-        let asking = self.asks.remove(&number).expect("found above");
-        let args = asking.args.slices();
-        let command = self.lookup.find(&args).expect("it was found when the question was asked");
-        let answers = asking.answers.into_iter().flatten().collect();
-        if let Some(program) = asking.program {
-            let then = |cx: &mut admin::Cx<'_>| (asking.then)(cx, answers);
-            let asked = (asking.started_ticks, command, &*args);
-            return self.on_program_answered(program, asked, asking.reply, then);
-        }
-        let Some(client) = self.clients.get_same(asking.conn, asking.client) else { return };
-        client.waiting = Waiting::No;
-        let resp = client.session.resp;
-        let mut out = asking.reply;
-        self.held_pushes.running = Some(asking.conn);
-        let mut cx = admin::Cx {
-            core: self,
-            conn: asking.conn,
-            command,
-            args: &args,
-            reply: Reply::new(&mut out, resp),
-        };
-        let result = (asking.then)(&mut cx, answers);
-        self.finish_session(asking.conn, command, out, result.as_ref().err());
-        let whose = Whose::new(self.core, asking.conn, asking.client);
-        self.account_since(asking.started_ticks, command, &args, whose, result.as_ref().err());
-        self.runnable.push_back(asking.conn);
     }
 }

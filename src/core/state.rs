@@ -30,7 +30,7 @@ use crate::observe::stats::{CoreFigures, DbFigures, Stats};
 use crate::protocol::resp::Parser;
 use crate::pubsub::{Kind, PubSub};
 use crate::route::ShardMap;
-use crate::route::message::{Acquire, Answer, Batch, Call, Message, OwnedArgs, Query, ReplyTo, TxnId};
+use crate::route::message::{Acquire, Answer, Batch, Call, Message, OwnedArgs, ReplyTo, TxnId};
 use crate::runtime::cpu;
 use crate::runtime::io::{Clock, ConnId, CoreId, Socket};
 use crate::script::{Engine, Logger};
@@ -96,6 +96,8 @@ pub struct Asking {
     pub args: OwnedArgs,
     /// By core.
     pub answers: Vec<Option<Answer>>,
+    /// The client waits until its time is over, whatever the answers.
+    pub in_vain: bool,
     /// When the command began, in the clock's ticks.
     pub started_ticks: u64,
     /// The number of the program that it is a part of.
@@ -103,7 +105,7 @@ pub struct Asking {
     /// As much of the reply as is written.
     pub reply: Vec<u8>,
     /// Writes the rest of it.
-    pub then: fn(&mut admin::Cx<'_>, Vec<Answer>) -> Result<(), crate::protocol::Error>,
+    pub then: admin::Then,
 }
 
 /// Messages to clients that come after the reply of what they run: those that a client publishes to itself, and all that
@@ -489,42 +491,6 @@ impl CoreState {
         if buffer.capacity() <= SPARE_BUFFER_BYTES_MAX && self.spare_buffers.len() < SPARE_BUFFERS_MAX {
             buffer.clear();
             self.spare_buffers.push(buffer);
-        }
-    }
-
-    /// Asks all cores, for a client or for a program of its; `then` is called with their answers if the client is still there,
-    /// to complete the reply.
-    pub fn ask(
-        &mut self,
-        conn: ConnId,
-        program: Option<u64>,
-        args: &[&[u8]],
-        query: &Query,
-        reply: Vec<u8>,
-        then: fn(&mut admin::Cx<'_>, Vec<Answer>) -> Result<(), crate::protocol::Error>,
-    ) {
-        let number = self.next_number();
-        let Some(client) = self.clients.get(conn) else { return };
-        let answers = self.map.all().map(|_| None).collect();
-        let asking = Asking {
-            conn,
-            client: client.id,
-            args: OwnedArgs::new(args),
-            answers,
-            started_ticks: self.last_ticks,
-            program,
-            reply,
-            then,
-        };
-        self.asks.insert(number, asking);
-        for core in self.map.all() {
-            let message = Message::Ask { number, query: Box::new(query.clone()) };
-            // What may take long here waits until the others, who shall work at the same time, have the question.
-            if core == self.core && matches!(query, Query::Debug { .. }) {
-                self.next_turn.push(message);
-            } else {
-                self.send(core, message);
-            }
         }
     }
 

@@ -39,6 +39,7 @@ impl CoreState {
             if self.core.index() == 0 {
                 self.keep_up_append_only();
             }
+            self.answer_after_base();
             self.begin_due_snapshots();
             self.stats.upkeep_ns += self.clock.ticks_to_ns(self.clock.ticks().wrapping_sub(start));
         }

@@ -628,6 +628,11 @@ pub enum Query {
     },
     /// So many clients of the asking core monitor commands now.
     Monitors(usize),
+    /// Whether all that was logged so far is on stable storage.
+    Logged {
+        /// Answer when it is, and see to it.
+        wait: bool,
+    },
 }
 
 /// What a core answers to a [`Query`].
@@ -647,6 +652,8 @@ pub enum Answer {
     Running(Option<Box<RunningScript>>),
     /// Counters.
     Stats(Box<Stats>),
+    /// Whether something is on stable storage.
+    Safe(bool),
     /// What a `DEBUG` command has found; its form depends on the subcommand.
     Debug(Result<Vec<u8>, Error>),
 }

@@ -5,6 +5,7 @@
 //! complete, it takes their place. Turning the log on is a rewrite that covers whatever the folder held before.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::lock;
 use crate::aof::store::{Prepared, Store};
@@ -45,6 +46,7 @@ pub struct AppendOnly {
     segments: Mutex<Vec<Option<Prepared>>>,
     covered: Mutex<Vec<u32>>,
     figures: Mutex<Figures>,
+    has_base: AtomicBool,
 }
 
 impl AppendOnly {
@@ -78,11 +80,17 @@ impl AppendOnly {
         std::mem::take(&mut lock(&self.covered))
     }
 
+    /// Whether the manifest on disk names a base and the segments that follow it.
+    pub fn has_base(&self) -> bool {
+        self.has_base.load(Ordering::Acquire)
+    }
+
     /// Does something with the folder; `None` if there is no log.
     pub fn with_store<T>(&self, work: impl FnOnce(&mut Store) -> T) -> Option<T> {
         let mut store = lock(&self.store);
         let result = store.as_mut().map(work);
         if let Some(store) = &*store {
+            self.has_base.store(!store.is_detached(), Ordering::Release);
             let (base, complete) = store.bytes();
             self.note(|figures| figures.complete_bytes = base + complete);
         }

@@ -16,8 +16,8 @@
 //! key for somebody who is gone. What was not needed goes back as it came, and the next in line is asked.
 //!
 //! Representation: a wait is named by the place of its reply, which is left open in the client's row. Invariants: a client
-//! is [`Waiting::Blocked`] exactly while its wait is in `clients`; then its place is in the line of each of its keys, or it
-//! is under way there; `deadlines` holds exactly the waits that end by themselves.
+//! is [`Waiting::Blocked`] exactly while its wait is in `clients` or in `awaiting`; in `clients` its place is in the line of
+//! each of its keys, or it is under way there; `deadlines` holds exactly the waits that end by themselves.
 
 pub(super) mod serve;
 mod waiters;
@@ -71,7 +71,9 @@ pub enum Fault {
 pub struct Blocking {
     /// This core's clients, by id.
     clients: BTreeMap<u64, Client>,
-    /// When their waits end, Unix milliseconds, with the client.
+    /// This core's clients that wait for answers of the cores, by id: the number of the question, and when the wait ends.
+    awaiting: AHashMap<u64, (u64, Option<i64>)>,
+    /// When waits end, Unix milliseconds, with the client.
     deadlines: BTreeSet<(i64, u64)>,
     /// Clients that may try again when `CLIENT PAUSE` ends.
     postponed: Vec<ReplyTo>,
@@ -89,6 +91,7 @@ impl Blocking {
     /// Whether nobody waits and nothing is under way.
     pub fn is_empty(&self) -> bool {
         self.clients.is_empty()
+            && self.awaiting.is_empty()
             && self.deadlines.is_empty()
             && self.postponed.is_empty()
             && self.waiters.is_empty()
@@ -108,6 +111,21 @@ impl Blocking {
     /// Whether somebody is to be asked although no command has run.
     pub fn has_pending(&self) -> bool {
         self.waiters.has_pending()
+    }
+
+    /// A client waits for the answers to a question.
+    pub(super) fn begin_await(&mut self, client: u64, question: u64, until_ms: Option<i64>) {
+        self.awaiting.insert(client, (question, until_ms));
+        self.deadlines.extend(until_ms.map(|until_ms| (until_ms, client)));
+    }
+
+    /// Ends that; whether it was so.
+    pub(super) fn end_await(&mut self, client: u64) -> bool {
+        let Some((_, until_ms)) = self.awaiting.remove(&client) else { return false };
+        if let Some(until_ms) = until_ms {
+            self.deadlines.remove(&(until_ms, client));
+        }
+        true
     }
 
     fn client(&mut self, to: ReplyTo) -> Option<&mut Client> {
@@ -249,6 +267,10 @@ impl CoreState {
 
     /// A client that may wait is gone.
     pub(super) fn abandon_wait(&mut self, client: u64) {
+        if let Some((question, _)) = self.blocking.awaiting.get(&client) {
+            self.asks.remove(question);
+            self.blocking.end_await(client);
+        }
         if let Some(client) = self.forget_wait(client) {
             self.withdraw(client.to, &client.shards);
         }
@@ -256,6 +278,10 @@ impl CoreState {
 
     /// Ends a client's wait without an element: by an error, or as it ends when the time is over.
     fn give_up(&mut self, client: u64, error: Option<Error>) -> bool {
+        if let Some(&(question, _)) = self.blocking.awaiting.get(&client) {
+            self.end_asking(question, error);
+            return true;
+        }
         let Some(client) = self.forget_wait(client) else { return false };
         self.withdraw(client.to, &client.shards);
         let Blocked { call, args, .. } = client.blocked;

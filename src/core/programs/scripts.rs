@@ -414,7 +414,7 @@ impl CoreState {
             }
             Run::Session(handler) => {
                 match self.run_session_part(program, command, handler, args, about.resp, out) {
-                    Ok(Flow::Done | Flow::Snapshot(_)) => Ok(()),
+                    Ok(Flow::Done | Flow::Await(_) | Flow::Snapshot(_)) => Ok(()),
                     Ok(Flow::Ask(query, then)) => {
                         self.ask(conn, Some(number), args, &query, std::mem::take(out), then);
                         return Ok(Some(Called::Asks));
