@@ -169,6 +169,13 @@ fn serve(config: Config, log: Log, cpus: &[usize]) -> ExitCode {
     }
     write_pidfile(&shared);
     shared.startup_bytes.store(shared.note_memory().0, Ordering::Relaxed);
+    let (config, _) = shared.config.current();
+    shared.log.notice(format_args!(
+        "Running mode=standalone, port={}, shards={}.",
+        config.port,
+        cpus.len()
+    ));
+    shared.log.notice(format_args!("Server initialized"));
     if let Err(error) = data::begin(&shared, clock.unix_us() / 1000) {
         shared.log.warning(format_args!("{error}"));
         return ExitCode::FAILURE;
@@ -281,9 +288,6 @@ fn write_pidfile(shared: &Shared) {
 /// Tells everybody who wants to know that the server is ready.
 fn announce(shared: &Shared) {
     let (config, _) = shared.config.current();
-    let shards = shared.map.shards();
-    shared.log.notice(format_args!("Running mode=standalone, port={}, shards={shards}.", config.port));
-    shared.log.notice(format_args!("Server initialized"));
     if config.port > 0 {
         shared.log.notice(format_args!("Ready to accept connections tcp"));
     }
