@@ -47,7 +47,9 @@ pub fn answer(core: &mut CoreState, from: CoreId, query: Query) -> Answer {
             Answer::Done
         }
         Query::Debug { db, args } => Answer::Debug(debug::on_core(core, usize::from(db), &args.slices())),
-        Query::Logged { .. } => unreachable!("it may have to wait: `CoreState::on_ask` answers it"),
+        Query::LogLibraries { .. } | Query::Logged { .. } => {
+            unreachable!("it may have to wait: `CoreState::on_ask` answers it")
+        }
         Query::Load => unreachable!("it takes its time: `CoreState::on_ask` answers it"),
         Query::Watch { .. } => unreachable!("it may have to wait: `CoreState::on_ask` answers it"),
         Query::Subscriptions(changes) => {

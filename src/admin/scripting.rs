@@ -6,6 +6,7 @@ use crate::base::glob;
 use crate::command::help::subcommand_error;
 use crate::protocol::Error;
 use crate::protocol::resp::Reply;
+use crate::route::message::Query;
 use crate::script::program::Library;
 use crate::script::{Libraries, Policy};
 
@@ -62,7 +63,17 @@ pub fn function_load(cx: &mut Cx<'_>) -> Result<Flow, Error> {
     }
     let name = cx.core.engine.load_library(code, !options.is_empty())?;
     cx.reply.bulk(name);
-    Ok(Flow::Done)
+    Ok(logged(cx))
+}
+
+/// Libraries have changed: the reply waits until that is logged, if there is a log.
+fn logged(cx: &mut Cx<'_>) -> Flow {
+    if !cx.core.config.appendonly || cx.core.loading.is_some() {
+        return Flow::Done;
+    }
+    let always = cx.core.hot.always;
+    let durable = cx.client().session.durable.unwrap_or(always);
+    Flow::Ask(Query::LogLibraries { durable }, |_, _| Ok(()))
 }
 
 /// `FUNCTION DELETE library-name`
@@ -72,7 +83,7 @@ pub fn function_load(cx: &mut Cx<'_>) -> Result<Flow, Error> {
 pub fn function_delete(cx: &mut Cx<'_>) -> Result<Flow, Error> {
     cx.core.engine.shared().delete_library(cx.args[2])?;
     cx.reply.ok();
-    Ok(Flow::Done)
+    Ok(logged(cx))
 }
 
 /// `FUNCTION LIST [LIBRARYNAME library-name-pattern] [WITHCODE]`
@@ -166,7 +177,7 @@ pub fn function_restore(cx: &mut Cx<'_>) -> Result<Flow, Error> {
     };
     cx.core.engine.restore_libraries(cx.args[2], policy)?;
     cx.reply.ok();
-    Ok(Flow::Done)
+    Ok(logged(cx))
 }
 
 /// `FUNCTION FLUSH [ASYNC | SYNC]`: there is nothing to wait for in either.
@@ -182,5 +193,5 @@ pub fn function_flush(cx: &mut Cx<'_>) -> Result<Flow, Error> {
     }
     cx.core.engine.shared().flush_libraries();
     cx.reply.ok();
-    Ok(Flow::Done)
+    Ok(logged(cx))
 }

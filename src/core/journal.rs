@@ -15,9 +15,11 @@
 //! Invariant: without a log, effects are not collected and nothing waits.
 
 pub mod files;
+mod functions;
 pub mod segments;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::AHashMap;
@@ -31,6 +33,7 @@ use crate::core::state::CoreState;
 use crate::route::message::{Answer, Call, LogPart, LogParts, Message, ReplyTo, TxnId};
 use crate::runtime::blocks::Blocks;
 use crate::runtime::io::{ConnId, CoreId, FileId, Handle, Io};
+use crate::script::Libraries;
 use crate::shard::{Effects, Reach};
 
 /// What waits for the log.
@@ -83,6 +86,8 @@ pub struct Journal {
     pub wants_segment: bool,
     /// Questions whether all is on stable storage that came before the first base was.
     before_base: Vec<(CoreId, u64)>,
+    /// The function libraries as the base and the log have them, on core 0.
+    libraries: Arc<Libraries>,
     /// How long the core sleeps before it writes (`DEBUG AOF-FLUSH-SLEEP`).
     pub sleep_before_writes: Duration,
     /// Test-only: what is not safe counts as safe.
@@ -153,6 +158,7 @@ impl CoreState {
         let now_ns = self.clock.monotonic_ns();
         self.journal.log = Some(Log::new(identity, settings(&self.config), file, size, now_ns));
         self.journal.segments_made = 0;
+        self.know_libraries(self.shared.scripts.libraries());
         self.shared.append_only.note(|figures| figures.enabled = true);
         self.journal.changes = vec![0; SLOTS];
         for shard in [&mut self.shard, &mut self.workbench] {

@@ -399,6 +399,7 @@ impl CoreState {
                     return self.wait_in_line(access, true, Waiter::Watch { from, number, client });
                 }
             },
+            Query::LogLibraries { durable } => return self.on_libraries(from, number, durable),
             Query::Logged { wait } => return self.answer_when_logged(from, number, wait),
             Query::Load => match self.shared.load() {
                 Some(load) => return self.begin_load(&load, Some((from, number))),

@@ -628,6 +628,11 @@ pub enum Query {
     },
     /// So many clients of the asking core monitor commands now.
     Monitors(usize),
+    /// The function libraries have changed: core 0 logs that.
+    LogLibraries {
+        /// Answer when it is on stable storage.
+        durable: bool,
+    },
     /// Whether all that was logged so far is on stable storage.
     Logged {
         /// Answer when it is, and see to it.

@@ -37,6 +37,11 @@ impl Libraries {
         }
     }
 
+    /// The library of a name.
+    pub fn get(&self, name: &[u8]) -> Option<&Arc<Library>> {
+        self.by_name.get(name)
+    }
+
     /// How many libraries and functions there are.
     pub fn counts(&self) -> (usize, usize) {
         (self.by_name.len(), self.by_name.values().map(|library| library.functions.len()).sum())

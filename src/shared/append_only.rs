@@ -4,12 +4,13 @@
 //! at the cut each core goes on in its own, or begins its log there, and says which segments the base covers; when the base is
 //! complete, it takes their place. Turning the log on is a rewrite that covers whatever the folder held before.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::lock;
 use crate::aof::store::{Prepared, Store};
 use crate::runtime::io::CoreId;
+use crate::script::Libraries;
 
 /// What `INFO` shows.
 #[derive(Debug, Clone, Copy, Default)]
@@ -47,6 +48,7 @@ pub struct AppendOnly {
     covered: Mutex<Vec<u32>>,
     figures: Mutex<Figures>,
     has_base: AtomicBool,
+    base_libraries: Mutex<Arc<Libraries>>,
 }
 
 impl AppendOnly {
@@ -78,6 +80,16 @@ impl AppendOnly {
     /// All segments that the base covers.
     pub fn take_covered(&self) -> Vec<u32> {
         std::mem::take(&mut lock(&self.covered))
+    }
+
+    /// The function libraries that the base under way has at least.
+    pub fn base_libraries(&self) -> Arc<Libraries> {
+        Arc::clone(&lock(&self.base_libraries))
+    }
+
+    /// Sets what [`AppendOnly::base_libraries`] returns.
+    pub fn set_base_libraries(&self, libraries: Arc<Libraries>) {
+        *lock(&self.base_libraries) = libraries;
     }
 
     /// Whether the manifest on disk names a base and the segments that follow it.

@@ -130,6 +130,7 @@ impl CoreState {
     /// Segments for all cores are there: now the snapshot.
     pub(in crate::core) fn on_segments_for_rewrite(&mut self, made: Result<(), String>) {
         let begun = made.and_then(|()| {
+            self.shared.append_only.set_base_libraries(self.shared.scripts.libraries());
             let temporary = self.shared.append_only.with_store(|store| store.temporary_base());
             let temporary = temporary.ok_or("the log was turned off")?;
             let path = temporary.with_extension("base");
@@ -158,6 +159,8 @@ impl CoreState {
             None if self.config.appendonly => self.begin_log(self.log_identity(), file, handle, size),
             None => {}
         }
+        self.know_libraries(self.shared.append_only.base_libraries());
+        self.log_libraries();
     }
 
     /// The base is written, or it failed.
