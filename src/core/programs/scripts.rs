@@ -26,7 +26,8 @@ use crate::protocol::resp::{Reply, Resp};
 use crate::route::message::{Access, Killed, Loan, ReplyTo};
 use crate::runtime::io::ConnId;
 use crate::script::{self, Input, KILLED, Permissions, Refusal, Situation, Step};
-use crate::shard::{Event, Shard};
+use crate::shard::values::Value;
+use crate::shard::{Event, Key, Shard};
 use crate::txn::coordinator::Work;
 
 /// Scripts that are known to use keys which they don't declare; beyond that the list begins anew.
@@ -445,11 +446,13 @@ impl CoreState {
         if may_use_any_key(command, args) || !keys.iter().all(|(_, key)| declared.contains(&key.hash)) {
             return false;
         }
-        if !command.flags.contains(Flags::WRITE) {
-            return true;
-        }
+        let writes = command.flags.contains(Flags::WRITE);
         let shard = self.place_of(program);
         keys.iter().all(|(_, key)| {
+            // A read, too, removes what is overdue.
+            if !writes && !is_overdue(shard, key) {
+                return true;
+            }
             if about.saved.iter().any(|(name, _)| **name == *key.bytes) {
                 return true;
             }
@@ -458,6 +461,15 @@ impl CoreState {
             true
         })
     }
+}
+
+/// Whether a key, or a field that it holds, is to be removed by whoever meets it, in any database.
+fn is_overdue(shard: &Shard, key: &Key<'_>) -> bool {
+    let now_ms = shard.expiry_clock_ms();
+    (0..shard.dbs.len()).filter_map(|db| shard.dbs.of(db, key).get(key)).any(|item| {
+        let has_fields = matches!(item.value(), Some(Value::Hash(hash)) if hash.has_expired(now_ms));
+        has_fields || item.is_expired(now_ms)
+    })
 }
 
 /// Copies of a key's entries in all databases; `None` if one is too large.
