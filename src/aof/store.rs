@@ -131,10 +131,9 @@ impl Store {
     ///
     /// # Errors
     /// What the file system says; nothing is replaced then.
-    pub fn replace_base(&mut self, written: &Path, covered: &[u32], keep: bool) -> io::Result<()> {
+    pub fn replace_base(&mut self, written: &Path, covered: impl Fn(i64) -> bool, keep: bool) -> io::Result<()> {
         let mut manifest = self.manifest.clone();
-        let is_covered =
-            |seq: i64| covered.iter().any(|&covered| i64::from(covered) == seq) || self.former.contains(&seq);
+        let is_covered = |seq: i64| covered(seq) || self.former.contains(&seq);
         let entry = manifest.replace_base(self.folder.filename(), Format::Rdb, is_covered);
         fs::rename(written, self.folder.file(&entry))?;
         self.folder.store(&manifest)?;
@@ -220,7 +219,7 @@ mod tests {
         }
         assert_eq!(store.bytes(), (0, 24));
         fs::write(store.temporary_base(), b"base").unwrap();
-        store.replace_base(&store.temporary_base(), &[1, 3], false).unwrap();
+        store.replace_base(&store.temporary_base(), |seq| [1, 3].contains(&seq), false).unwrap();
         assert_eq!(store.bytes(), (4, 0));
         store.drop_segments(&[4]).unwrap();
         let manifest = folder.load().unwrap();

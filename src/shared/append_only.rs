@@ -39,13 +39,29 @@ pub struct Figures {
     pub last_old_bytes: u64,
 }
 
+/// Segments that the base which is being written covers.
+#[derive(Debug, Clone, Default)]
+pub struct Covered {
+    /// All with lower numbers: they were there before the segments in which logs go on.
+    pub below: u32,
+    /// Further ones.
+    pub others: Vec<u32>,
+}
+
+impl Covered {
+    /// Whether the base covers this segment.
+    pub fn has(&self, seq: i64) -> bool {
+        seq < i64::from(self.below) || self.others.iter().any(|&other| i64::from(other) == seq)
+    }
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct AppendOnly {
     /// The folder while there is a log.
     pub store: Mutex<Option<Store>>,
     segments: Mutex<Vec<Option<Prepared>>>,
-    covered: Mutex<Vec<u32>>,
+    covered: Mutex<Covered>,
     figures: Mutex<Figures>,
     has_base: AtomicBool,
     base_libraries: Mutex<Arc<Libraries>>,
@@ -62,8 +78,9 @@ impl AppendOnly {
         change(&mut lock(&self.figures));
     }
 
-    /// Segments for all cores, in their order.
+    /// Segments for all cores, in their order. What a rewrite covers then are all that were made before.
     pub fn set_segments(&self, segments: Vec<Prepared>) {
+        lock(&self.covered).below = segments.iter().map(|made| made.seq).min().unwrap_or(0);
         *lock(&self.segments) = segments.into_iter().map(Some).collect();
     }
 
@@ -72,13 +89,23 @@ impl AppendOnly {
         lock(&self.segments).get_mut(core.index())?.take()
     }
 
-    /// These segments are covered by the base that is being written.
+    /// Whether a segment waits for a core to go on in it.
+    pub fn has_segment(&self, core: CoreId) -> bool {
+        lock(&self.segments).get(core.index()).is_some_and(Option::is_some)
+    }
+
+    /// Nobody is to go on in the segments that wait.
+    pub fn forget_segments(&self) {
+        lock(&self.segments).clear();
+    }
+
+    /// These segments are covered by the base that is being written, too.
     pub fn cover(&self, segments: impl Iterator<Item = u32>) {
-        lock(&self.covered).extend(segments);
+        lock(&self.covered).others.extend(segments);
     }
 
     /// All segments that the base covers.
-    pub fn take_covered(&self) -> Vec<u32> {
+    pub fn take_covered(&self) -> Covered {
         std::mem::take(&mut lock(&self.covered))
     }
 

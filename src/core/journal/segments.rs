@@ -68,6 +68,13 @@ impl CoreState {
     /// What the storage thread says of a segment.
     pub(in crate::core) fn on_segment_made(&mut self, made: Result<Prepared, String>) {
         match made {
+            Ok(Prepared { seq, .. }) if self.shared.append_only.has_segment(self.core) => {
+                // It would come after the one in which the log goes on at the cut, and what it would get before.
+                self.shared.append_only.cover([seq].into_iter());
+                if let Some(log) = &mut self.journal.log {
+                    log.on_not_prepared();
+                }
+            }
             Ok(Prepared { seq, file, size, .. }) => {
                 self.on_segment(FileId(seq), Handle::Fd(file.into()), size)
             }
@@ -138,6 +145,7 @@ impl CoreState {
             self.begin_snapshot(plan, Starter::Server).map_err(|error| error.to_string())
         });
         if let Err(error) = begun {
+            self.shared.append_only.forget_segments();
             self.end_rewrite(Err(error));
         }
     }
@@ -173,7 +181,7 @@ impl CoreState {
         let covered = append_only.take_covered();
         let keep = self.config.aof_disable_auto_gc;
         let work = Work::new(move || {
-            let replaced = append_only.with_store(|store| store.replace_base(&path, &covered, keep));
+            let replaced = append_only.with_store(|store| store.replace_base(&path, |seq| covered.has(seq), keep));
             let replaced = replaced.unwrap_or(Ok(())).map_err(|error| plain(&error));
             Some(Event::Rewritten(replaced))
         });
