@@ -25,10 +25,10 @@ use crate::shard::Effect;
 /// Bytes of one write at most.
 const WRITE_MAX_BYTES: usize = 1 << 20;
 /// Bytes that make a plain write worth it before its time.
-const PLAIN_BYTES: usize = 64 << 10;
+const PLAIN_BYTES: usize = 256 << 10;
 /// The interval of plain writes while there is always something to write, in nanoseconds. What the process has not handed to
 /// the kernel is lost if it is killed.
-const PLAIN_INTERVAL_NS: u64 = 1_000_000;
+const PLAIN_INTERVAL_NS: u64 = 2_000_000;
 /// The interval of syncs under `everysec`, in nanoseconds.
 const SYNC_INTERVAL_NS: u64 = 1_000_000_000;
 /// After an error the same is tried again so often, in nanoseconds.
@@ -324,7 +324,7 @@ impl Log {
         if self.open.is_some() {
             return;
         }
-        if self.frames.is_empty() && self.segment.end + PLAIN_BYTES as u64 > self.segment.size {
+        if self.frames.is_empty() && self.segment.end > self.segment.size / 8 * 7 {
             self.take_next();
         }
         self.open = Some(self.frames.len());

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::aof::frame::Segment;
 use crate::aof::manifest::{Folder, Format, Manifest};
+use crate::runtime::blocks::{BLOCK_BYTES, Blocks};
 
 /// Bytes that are written at a time to make room.
 const ZEROES: usize = 1 << 20;
@@ -170,19 +171,21 @@ impl Store {
     }
 }
 
-/// Writes zeroes, so that what is written there later changes nothing but data: neither size nor extents, which would cost a
-/// further write each time it is made stable.
+/// Writes the first line and zeroes, so that what is written there later changes nothing but data: neither size nor extents,
+/// which would cost a further write each time it is made stable. Past the page cache if that can be had: the zeroes are not
+/// worth a place there, nor the time to copy them.
 fn make_room(path: &Path, identity: Segment, size: u64) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+    OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+    let (mut file, _) = open(path, true)?;
     let mut first = Vec::new();
     identity.encode(&mut first);
-    file.write_all(&first)?;
-    let zeroes = vec![0; ZEROES];
-    let mut left = (size as usize).saturating_sub(first.len());
+    let mut left = (size as usize).next_multiple_of(BLOCK_BYTES);
     while left > 0 {
-        let len = left.min(ZEROES);
-        file.write_all(&zeroes[..len])?;
-        left -= len;
+        let mut blocks = Blocks::with_room(left.min(ZEROES));
+        blocks.extend(&std::mem::take(&mut first));
+        blocks.fill();
+        file.write_all(blocks.bytes())?;
+        left -= blocks.len();
     }
     file.sync_all()
 }

@@ -47,6 +47,11 @@ impl Blocks {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Fills the room that is left with zeroes.
+    pub fn fill(&mut self) {
+        self.bytes.resize(self.start + self.room, 0);
+    }
+
     /// The bytes, from a multiple of [`BLOCK_BYTES`] on.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[self.start..]
