@@ -134,6 +134,8 @@ impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
         self.state.serve_pending();
         self.state.run_own_messages();
         self.state.resume_clients();
+        self.state.ask_for_parts();
+        self.state.settle_parts();
         self.state.run_own_messages();
         let loads = self.state.load_some();
         let upkeep_left = self.state.upkeep();

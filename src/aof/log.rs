@@ -3,8 +3,8 @@
 //!
 //! Numbers. The *log number* counts the bytes of payload that this run has logged. `end` is that of what was appended,
 //! `written` and `stable` are those below which everything has been taken by the file system, and is on stable storage.
-//! `safe` is where nothing can be lost any more: `stable`, but not beyond a transaction over several shards some part of
-//! which is not stable elsewhere, since recovery cuts the log there.
+//! `safe` is where nothing can be lost any more: `stable`, but not beyond a transaction over several shards that is not
+//! [settled](crate::aof::settle), since recovery may cut the log there.
 //!
 //! Writes are whole blocks. What follows the last frame in its block is padding. If nothing is under way, the next write
 //! begins with that block again, with the same bytes and further frames in the place of the padding, so that a single client
@@ -125,17 +125,20 @@ struct SyncUnderWay {
     started_ns: u64,
 }
 
-/// A transaction some part of which may not be stable.
+/// A part of a transaction that may be cut off.
 #[derive(Debug)]
 struct Part {
     /// Log numbers of its frame.
     start: u64,
     end: u64,
     txn: Txn,
-    /// Participants whose part is not known to be stable.
-    missing: usize,
-    /// The others have been told that this part is.
-    told: bool,
+    settled: bool,
+}
+
+impl Part {
+    fn is_of(&self, coordinator: u16, number: u64) -> bool {
+        (self.txn.coordinator, self.txn.number) == (coordinator, number)
+    }
 }
 
 /// See the module.
@@ -180,8 +183,11 @@ pub struct Log {
     last_plain_ns: u64,
     last_sync_ns: u64,
     parts: VecDeque<Part>,
-    /// Parts that were stable elsewhere before they were appended here, with how many said so.
-    early: Vec<((u16, u64), usize)>,
+    /// How many of the first parts were told to be stable, and how many of these somebody was said to wait for.
+    told: usize,
+    asked: usize,
+    /// Parts that somebody waits for and that are still to be appended.
+    hastened: Vec<(u16, u64)>,
     /// Durations of syncs and of stable writes that ended since the last look, in nanoseconds.
     durations_ns: Vec<u64>,
     /// Syncs that were due and had to wait for the one before.
@@ -222,7 +228,9 @@ impl Log {
             last_plain_ns: 0,
             last_sync_ns: now_ns,
             parts: VecDeque::new(),
-            early: Vec::new(),
+            told: 0,
+            asked: 0,
+            hastened: Vec::new(),
             durations_ns: Vec::new(),
             delayed_syncs: 0,
             delayed: false,
@@ -368,14 +376,11 @@ impl Log {
         let payload = self.frames.split_off(open + frame::HEADER_LEN);
         self.frames.truncate(open);
         frame::seal_txn(&mut self.frames, &payload, start, self.stable, txn, self.seed);
-        let key = (txn.coordinator, txn.number);
-        let early = self.early.iter().position(|(of, _)| *of == key);
-        let heard = early.map_or(0, |at| self.early.swap_remove(at).1);
-        let missing = txn.participants.len().saturating_sub(1 + heard);
-        if heard > 0 {
-            self.demanded = self.end;
+        if let Some(at) = self.hastened.iter().position(|of| *of == (txn.coordinator, txn.number)) {
+            self.hastened.swap_remove(at);
+            self.demand(self.end);
         }
-        self.parts.push_back(Part { start, end: self.end, txn: txn.clone(), missing, told: false });
+        self.parts.push_back(Part { start, end: self.end, txn: txn.clone(), settled: false });
     }
 
     /// Somebody waits until everything below this log number is safe.
@@ -384,40 +389,44 @@ impl Log {
         self.demanded = self.demanded.max(lsn);
     }
 
-    /// Another participant's part of a transaction is on stable storage.
-    pub fn on_part_stable(&mut self, coordinator: u16, number: u64) {
-        let key = (coordinator, number);
-        let is_it = |part: &&mut Part| (part.txn.coordinator, part.txn.number) == key;
-        match self.parts.iter_mut().find(is_it) {
-            Some(part) => {
-                part.missing = part.missing.saturating_sub(1);
-                // Whoever waits there waits for this part as well.
-                self.demanded = self.demanded.max(part.end);
-            }
-            None => match self.early.iter_mut().find(|(of, _)| *of == key) {
-                Some((_, heard)) => *heard += 1,
-                None => self.early.push((key, 1)),
-            },
-        }
-        self.forget_parts();
-    }
-
-    fn forget_parts(&mut self) {
-        while self.parts.front().is_some_and(|part| part.missing == 0 && part.end <= self.stable) {
-            self.parts.pop_front();
+    /// Somebody waits for a transaction that is not settled; a part of it is here, or will be.
+    pub fn hasten(&mut self, coordinator: u16, number: u64) {
+        match self.parts.iter().find(|part| part.is_of(coordinator, number)) {
+            Some(part) => self.demand(part.end),
+            None => self.hastened.push((coordinator, number)),
         }
     }
 
-    /// Parts of transactions that have become stable since the last call: the other participants are to be told.
+    /// A transaction that has a stable part here can be lost no more.
+    pub fn on_settled(&mut self, coordinator: u16, number: u64) {
+        if let Some(part) = self.parts.iter_mut().find(|part| part.is_of(coordinator, number)) {
+            part.settled = true;
+        }
+        while self.parts.pop_front_if(|part| part.settled).is_some() {
+            self.told = self.told.saturating_sub(1);
+            self.asked = self.asked.saturating_sub(1);
+        }
+    }
+
+    /// Parts of transactions that have become stable since the last call, in order.
     pub fn stable_parts(&mut self) -> Vec<Txn> {
         let stable = self.stable;
-        let news = self.parts.iter_mut().filter(|part| !part.told && part.end <= stable);
-        let news = news.map(|part| {
-            part.told = true;
-            part.txn.clone()
-        });
-        let news = news.collect();
-        self.forget_parts();
+        let news = self.parts.range(self.told..).take_while(|part| part.end <= stable);
+        let news: Vec<Txn> = news.map(|part| part.txn.clone()).collect();
+        self.told += news.len();
+        news
+    }
+
+    /// Transactions that somebody has begun to wait for since the last call, and that other shards do not know to be waited
+    /// for: their coordinators and numbers.
+    pub fn wanted_parts(&mut self) -> Vec<(u16, u64)> {
+        if self.settings.sync == AppendFsync::Always {
+            return Vec::new();
+        }
+        let demanded = self.demanded;
+        let news = self.parts.range(self.asked..self.told).take_while(|part| part.start < demanded);
+        let news: Vec<_> = news.map(|part| (part.txn.coordinator, part.txn.number)).collect();
+        self.asked += news.len();
         news
     }
 
@@ -846,26 +855,32 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_is_safe_when_all_parts_are() {
-        let mut log = log(AppendFsync::Always);
+    fn a_transaction_is_safe_when_it_is_settled() {
+        let mut log = log(AppendFsync::EverySecond);
         let (mut disk, mut rng) = (Disk::default(), Rng::new(1));
-        let txn = Txn { coordinator: 1, number: 9, participants: vec![0, 1, 4] };
+        let txn = |number| Txn { coordinator: 1, number, participants: vec![0, 1, 4] };
         let before = log.append(effects(1).iter(), None);
-        log.on_part_stable(1, 9);
-        log.append(Effects::default().iter(), Some(&txn));
+        log.hasten(1, 9);
+        log.append(Effects::default().iter(), Some(&txn(8)));
+        let between = log.append(effects(1).iter(), None);
+        log.append(Effects::default().iter(), Some(&txn(9)));
         let end = log.append(effects(2).iter(), None);
         let mut orders = Vec::new();
         log.drive(0, &mut orders);
+        assert!(matches!(&orders[..], [Order::Write { stable: true, .. }, ..]), "{orders:?}");
         disk.take(orders);
-        assert!(log.stable_parts().is_empty());
+        assert!(log.stable_parts().is_empty() && log.wanted_parts().is_empty());
         while !disk.writes.is_empty() {
             disk.step(&mut log, &mut rng, 0);
         }
-        assert_eq!(log.stable_parts(), [txn]);
-        assert!(log.stable_parts().is_empty(), "told once");
+        assert_eq!(log.stable_parts(), [txn(8), txn(9)]);
+        assert_eq!(log.wanted_parts(), [(1, 8), (1, 9)]);
+        assert!(log.stable_parts().is_empty() && log.wanted_parts().is_empty(), "told once");
         assert_eq!(log.safe(), before);
-        log.on_part_stable(1, 9);
-        assert_eq!(log.safe(), end);
+        log.on_settled(1, 9);
+        assert_eq!(log.safe(), before);
+        log.on_settled(1, 8);
+        assert!(log.safe() == end && between < end);
     }
 
     #[test]

@@ -6,4 +6,5 @@ pub mod frame;
 pub mod log;
 pub mod manifest;
 pub mod recover;
+pub mod settle;
 pub mod store;

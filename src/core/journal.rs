@@ -12,6 +12,9 @@
 //! - messages to other cores that carry a reply, or entries: kept here by log number;
 //! - replies to transactions: with the coordinator, until every shard that has a part says that it is safe.
 //!
+//! Which transactions can be lost no more is found out by the first core, which hears of all parts that are stable and tells
+//! those that have a part ([`Settlement`]).
+//!
 //! Invariant: without a log, effects are not collected and nothing waits.
 
 pub mod files;
@@ -26,15 +29,19 @@ use ahash::AHashMap;
 
 use crate::aof::frame;
 use crate::aof::log::{Log, Order, Settings};
+use crate::aof::settle::Settlement;
 use crate::base::crc::SLOTS;
 use crate::config::Config;
 use crate::core::dispatch::Keys;
 use crate::core::state::CoreState;
-use crate::route::message::{Answer, Call, LogPart, LogParts, Message, ReplyTo, TxnId};
+use crate::route::message::{Answer, Call, LogPart, LogParts, Message, ReplyTo, StablePart, TxnId};
 use crate::runtime::blocks::Blocks;
 use crate::runtime::io::{ConnId, CoreId, FileId, Handle, Io};
 use crate::script::Libraries;
 use crate::shard::{Effects, Reach};
+
+/// The core that finds out which transactions are settled.
+const SETTLER: CoreId = CoreId(0);
 
 /// What waits for the log.
 #[derive(Debug)]
@@ -75,6 +82,10 @@ pub struct Journal {
     kept: BTreeMap<(u64, u64), Kept>,
     kept_count: u64,
     awaited: AHashMap<u64, Awaited>,
+    /// Of all shards; used by one core only.
+    settlement: Settlement,
+    /// Some part of the log was told to be stable.
+    has_told: bool,
     orders: Vec<Order>,
     /// Files to be handed to the system.
     opened: Vec<(FileId, Handle)>,
@@ -159,6 +170,7 @@ impl CoreState {
         self.journal.log = Some(Log::new(identity, settings(&self.config), file, size, now_ns));
         self.journal.segments_made = 0;
         self.know_libraries(self.shared.scripts.libraries());
+        self.journal.has_told = false;
         self.shared.append_only.note(|figures| figures.enabled = true);
         self.journal.changes = vec![0; SLOTS];
         for shard in [&mut self.shard, &mut self.workbench] {
@@ -371,10 +383,41 @@ impl CoreState {
         self.recycle_buffer(out);
     }
 
-    /// Another shard has its part of a transaction on stable storage.
-    pub(super) fn on_part_stable(&mut self, txn: TxnId) {
+    /// A shard has its part of a transaction on stable storage.
+    pub(super) fn on_part_stable(&mut self, shard: CoreId, part: StablePart) {
+        let id = (part.txn.coordinator.0, part.txn.number);
+        self.journal.settlement.on_stable(shard.0, id, part.participants, part.first);
+    }
+
+    /// Tells of the transactions that can be lost no more.
+    pub(super) fn settle_parts(&mut self) {
+        for ((coordinator, number), participants) in self.journal.settlement.settle() {
+            let txn = TxnId { coordinator: CoreId(coordinator), number };
+            for shard in participants {
+                self.send(CoreId(shard), Message::Settled { txn });
+            }
+        }
+    }
+
+    /// Somebody waits for a transaction that was not settled a moment ago.
+    pub(super) fn on_part_wanted(&mut self, txn: TxnId) {
+        let participants = self.journal.settlement.want((txn.coordinator.0, txn.number));
+        for shard in participants.unwrap_or_default().to_vec() {
+            self.send(CoreId(shard), Message::Hasten { txn });
+        }
+    }
+
+    /// Another shard waits for a part that this one has to bring to stable storage.
+    pub(super) fn hasten_part(&mut self, txn: TxnId) {
         if let Some(log) = &mut self.journal.log {
-            log.on_part_stable(txn.coordinator.0, txn.number);
+            log.hasten(txn.coordinator.0, txn.number);
+        }
+    }
+
+    /// A transaction can be lost no more.
+    pub(super) fn on_part_settled(&mut self, txn: TxnId) {
+        if let Some(log) = &mut self.journal.log {
+            log.on_settled(txn.coordinator.0, txn.number);
             self.release_safe();
         }
     }
@@ -401,12 +444,20 @@ impl CoreState {
         let Some(log) = &mut self.journal.log else { return };
         for part in log.stable_parts() {
             let txn = TxnId { coordinator: CoreId(part.coordinator), number: part.number };
-            let here = self.core;
-            for shard in part.participants.into_iter().map(CoreId).filter(|&shard| shard != here) {
-                self.send(shard, Message::Stable { txn });
-            }
+            let first = !std::mem::replace(&mut self.journal.has_told, true);
+            let participants = part.participants.into_boxed_slice();
+            self.send(SETTLER, Message::Stable(Box::new(StablePart { txn, participants, first })));
         }
         self.release_safe();
+    }
+
+    /// Has transactions settled that somebody waits for.
+    pub(super) fn ask_for_parts(&mut self) {
+        let Some(log) = &mut self.journal.log else { return };
+        for (coordinator, number) in log.wanted_parts() {
+            let txn = TxnId { coordinator: CoreId(coordinator), number };
+            self.send(SETTLER, Message::Wanted { txn });
+        }
     }
 
     /// Lets go on what waits for no more than what is safe.

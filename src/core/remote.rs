@@ -95,7 +95,10 @@ impl CoreState {
                 self.on_perform(txn, of, call, *performance);
             }
             Message::Safe { number } => self.on_safe(number),
-            Message::Stable { txn } => self.on_part_stable(txn),
+            Message::Stable(part) => self.on_part_stable(from, *part),
+            Message::Wanted { txn } => self.on_part_wanted(txn),
+            Message::Hasten { txn } => self.hasten_part(txn),
+            Message::Settled { txn } => self.on_part_settled(txn),
             Message::Cut { txn } => self.on_cut(txn),
             Message::Performed { txn, reply, keys } => {
                 self.advance_txn(txn, |txn| txn.on_performed(from, reply, keys));

@@ -6,7 +6,8 @@
 //! Six conversations exist:
 //! 1. `Run` -> `Reply`: one command whose keys all belong to the receiver.
 //! 2. `Acquire` -> `Granted` | `Refused`, `Perform` or `Cut` -> `Performed`, `Release`: one participant's part of a transaction over
-//!    several shards (see [`crate::txn`]); `Stable`, `Safe`: how far it is logged (see `core::journal`).
+//!    several shards (see [`crate::txn`]); `Safe`, and `Stable` -> `Settled`, `Wanted` -> `Hasten`: how far it is
+//!    logged (see `core::journal`).
 //! 3. `Run` -> `Blocked`, `Offer` -> `Release`, `Withdraw`: a client that waits for keys (see `core::blocking`).
 //! 4. `Ask` -> `Answer`: a question to a core about its connections or counters, or an order to it.
 //! 5. `Publish`: a message for the subscribers of a core (see [`crate::pubsub`]).
@@ -154,6 +155,17 @@ pub struct TxnId {
     pub coordinator: CoreId,
     /// Unique per coordinator.
     pub number: u64,
+}
+
+/// A shard's part of a transaction that is on stable storage.
+#[derive(Debug)]
+pub struct StablePart {
+    /// The transaction.
+    pub txn: TxnId,
+    /// The shards that have a part.
+    pub participants: Box<[u16]>,
+    /// It is the first of its log.
+    pub first: bool,
 }
 
 /// The part of a shard that a ticket covers.
@@ -378,8 +390,20 @@ pub enum Message {
         /// The number that the part bore.
         number: u64,
     },
-    /// My part of a transaction, in which you have one, too, is on stable storage.
-    Stable {
+    /// My part of a transaction is on stable storage.
+    Stable(Box<StablePart>),
+    /// Somebody waits for a transaction of which I have said that my part is stable.
+    Wanted {
+        /// The transaction.
+        txn: TxnId,
+    },
+    /// Somebody waits for a transaction of which you have a part, or will have one.
+    Hasten {
+        /// The transaction.
+        txn: TxnId,
+    },
+    /// A transaction of which you have a part can be lost no more.
+    Settled {
         /// The transaction.
         txn: TxnId,
     },

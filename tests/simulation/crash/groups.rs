@@ -8,6 +8,7 @@
 //!   lost of a shard's log is its end.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use corelane::config::AppendFsync;
 use corelane::core::journal::Careless;
@@ -328,7 +329,6 @@ impl Scene {
                 Due::Stage(number, stage) => {
                     let group = &mut self.groups[number];
                     group.stages[stage].answered_step = Some(step);
-                    if number == 0 && std::env::var("DBG").is_ok() {eprintln!("{step} client {at} core {} durable {} answered stage {stage}", client.core, client.durable);}
                     if client.durable {
                         group.least = group.least.max(stage + 1);
                     }
@@ -339,7 +339,6 @@ impl Scene {
                     let seen = Content::Text(String::from_utf8_lossy(value).into_owned());
                     let stage = group.stages.iter().position(|stage| stage.after.get(&key) == Some(&seen));
                     let stage = stage.expect("what is seen was written");
-                    if number == 0 && std::env::var("DBG").is_ok() {eprintln!("{step} client {at} core {} durable {} sees stage {stage}", client.core, client.durable);}
                     if client.durable {
                         group.least = group.least.max(stage + 1);
                     }
@@ -360,8 +359,9 @@ impl Scene {
         }
     }
 
-    fn live(&mut self, mut life: Life, faults: Faults) -> Folder {
+    fn live(&mut self, mut life: Life, faults: Faults) -> Result<Folder, String> {
         self.enter();
+        let may_rest = faults.failing_syncs == 0;
         life.stir(faults);
         let most = [300, 2_000, STEPS][self.rng.below(3)];
         for _ in 0..self.rng.below(most) {
@@ -371,9 +371,28 @@ impl Scene {
             }
             life.step();
         }
+        if may_rest && self.rng.chance(30) {
+            self.come_to_rest(&mut life.cluster)?;
+        }
         self.met.lives += 1;
         self.met.switches += life.switches;
-        life.crash(|cluster| (0..self.clients.len()).for_each(|at| self.hear(at, cluster)))
+        Ok(life.crash(|cluster| (0..self.clients.len()).for_each(|at| self.hear(at, cluster))))
+    }
+
+    /// Without faults everybody gets a reply who does not wait for an element.
+    fn come_to_rest(&mut self, cluster: &mut Cluster) -> Result<(), String> {
+        for _ in 0..4 {
+            cluster.rest_for(Duration::from_millis(1100));
+        }
+        for at in 0..self.clients.len() {
+            self.hear(at, cluster);
+            let client = &self.clients[at];
+            if let Some(Due::Stage(number, stage)) = client.due.back().filter(|_| !client.waits) {
+                let shown = &self.groups[*number].stages[*stage].shown;
+                return Err(format!("client {at} (durable: {}) waits for ever, at last for {shown}", client.durable));
+            }
+        }
+        Ok(())
     }
 
     /// What went wrong with what is there after recovery, if anything.
@@ -513,7 +532,7 @@ fn run(shards: u16, seed: u64, careless: Option<Careless>) -> Result<Met, String
         if n == lives {
             break;
         }
-        folder = scene.live(life, faults.clone());
+        folder = scene.live(life, faults.clone()).map_err(what)?;
     }
     Ok(scene.met)
 }
