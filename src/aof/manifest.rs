@@ -378,7 +378,8 @@ impl Folder {
             }
             _ => manifest.is_empty(),
         };
-        if !old.is_file() || !(only_announced || !self.path.is_dir()) {
+        let has_data = self.path.is_dir() && !only_announced;
+        if has_data || !old.is_file() {
             return Ok(false);
         }
         self.create()?;

@@ -284,7 +284,7 @@ impl Listed {
         Ok(match Segment::decode(ahead) {
             Opening::Segment(segment, len) => Kind::Log(segment, len as u64),
             Opening::Unreadable => Kind::Unreadable,
-            Opening::Other if !ahead.first().is_none_or(|&byte| byte == 0) => Kind::Plain,
+            Opening::Other if ahead.first().is_some_and(|&byte| byte != 0) => Kind::Plain,
             Opening::Other if window.skip_zeroes()? => Kind::Unused,
             Opening::Other => Kind::Unreadable,
         })

@@ -176,7 +176,7 @@ impl World {
         let busy = shard.writes.iter().any(|write| write.file == shard.file && !write.done);
         let mut image = Vec::new();
         let mut offset = shard.end / BLOCK * BLOCK;
-        if busy && shard.end % BLOCK != 0 {
+        if busy && !shard.end.is_multiple_of(BLOCK) {
             offset += BLOCK;
         } else {
             image.append(&mut shard.tail);

@@ -73,12 +73,9 @@ fn main() -> ExitCode {
         "redis-check-rdb" => ("rdb", "<rdb-file-name>"),
         _ => return run(Command::parse_from(args)),
     };
-    match args.get(1).and_then(|arg| arg.to_str()) {
-        Some("-v" | "--version") => {
-            println!("{called} {}", env!("CARGO_PKG_VERSION"));
-            return ExitCode::SUCCESS;
-        }
-        _ => {}
+    if let Some("-v" | "--version") = args.get(1).and_then(|arg| arg.to_str()) {
+        println!("{called} {}", env!("CARGO_PKG_VERSION"));
+        return ExitCode::SUCCESS;
     }
     let args = [OsString::from(called), command.into()].into_iter().chain(args.iter().skip(1).cloned());
     match Command::try_parse_from(args) {
