@@ -170,11 +170,7 @@ fn serve(config: Config, log: Log, cpus: &[usize]) -> ExitCode {
     write_pidfile(&shared);
     shared.startup_bytes.store(shared.note_memory().0, Ordering::Relaxed);
     let (config, _) = shared.config.current();
-    shared.log.notice(format_args!(
-        "Running mode=standalone, port={}, shards={}.",
-        config.port,
-        cpus.len()
-    ));
+    shared.log.notice(format_args!("Running mode=standalone, port={}, shards={}.", config.port, cpus.len()));
     shared.log.notice(format_args!("Server initialized"));
     if let Err(error) = data::begin(&shared, clock.unix_us() / 1000) {
         shared.log.warning(format_args!("{error}"));
@@ -257,6 +253,7 @@ fn start(place: Place, shared: Arc<Shared>, ready: mpsc::Sender<Result<(), Strin
         };
         let seed = place.seed.wrapping_add(u64::from(place.core.0));
         let mut state = CoreState::new(place.core, shared, &place.hasher, seed, Box::new(place.clock));
+        state.journal.exits = true;
         if state.loading.is_none() {
             state.begin_log_if_made();
         }

@@ -27,7 +27,11 @@ pub fn debug(cx: &mut Cx<'_>) -> Result<Flow, Error> {
     match (args[1].to_ascii_lowercase().as_slice(), args.len()) {
         (b"help", 2) => help(args, &mut cx.reply)?,
         (
-            b"sleep" | b"set-active-expire" | b"pause-cron" | b"aof-flush-sleep" | b"set-skip-checksum-validation",
+            b"sleep"
+            | b"set-active-expire"
+            | b"pause-cron"
+            | b"aof-flush-sleep"
+            | b"set-skip-checksum-validation",
             3,
         ) => return on_all(cx, ok),
         (b"set-disable-deny-scripts", 3) => {

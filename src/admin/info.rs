@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::admin::{Cx, Flow};
 use crate::core::state::CoreState;
-use crate::observe::info::{self, CurrentSnapshot, Facts, Scripts, Snapshots};
+use crate::observe::info::{self, CurrentSnapshot, Facts, Logs, Scripts, Snapshots};
 use crate::observe::memory::Memory;
 use crate::observe::stats::Stats;
 use crate::protocol::Error;
@@ -34,6 +34,7 @@ pub fn info(_: &mut Cx<'_>) -> Result<Flow, Error> {
             executable: &shared.executable,
             loading: shared.loading(),
             snapshots: snapshots(cx.core),
+            logs: logs(cx.core),
             scripts: {
                 let figures = shared.scripts.figures();
                 Scripts {
@@ -69,6 +70,23 @@ fn snapshots(core: &CoreState) -> Snapshots {
         saves: figures.saves,
         saved_changes: figures.saved_changes,
         last_old_bytes: figures.last_old_bytes,
+    }
+}
+
+fn logs(core: &CoreState) -> Logs {
+    let append_only = &core.shared.append_only;
+    let figures = append_only.figures();
+    Logs {
+        rewriting_for_s: figures.rewriting_since_s.map(|since_s| core.now_us / 1_000_000 - since_s),
+        scheduled: figures.scheduled,
+        last_rewrite_s: figures.last_rewrite_s,
+        rewrite_failed: figures.rewrite_failed,
+        rewrites: figures.rewrites,
+        failures_in_a_row: figures.failures_in_a_row,
+        failing: append_only.error().is_some(),
+        last_old_bytes: figures.last_old_bytes,
+        complete_bytes: figures.complete_bytes,
+        base_bytes: figures.base_bytes,
     }
 }
 

@@ -84,12 +84,22 @@ impl Default for Settings {
     }
 }
 
+/// How long a write or a sync took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Took {
+    /// In nanoseconds.
+    pub ns: u64,
+    /// What was done is on stable storage.
+    pub stable: bool,
+}
+
 /// Why nothing more gets to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
     /// A write failed with this error number. It is tried again.
     Write(i32),
-    /// A sync failed with this error number. What it was for may be lost, and the kernel will not say so a second time.
+    /// A sync failed with this error number. What it was for may be lost, and the kernel will not say so a second time: nothing
+    /// counts as stable until a base covers it.
     Sync(i32),
 }
 
@@ -176,6 +186,8 @@ pub struct Log {
     /// Failed writes: to be tried again.
     failed: Vec<(u32, Blocks)>,
     failure: Option<Failure>,
+    /// The log has gone on in another segment since a sync failed.
+    switched: bool,
     retry_ns: u64,
     sync: Option<SyncUnderWay>,
     /// Files with plain writes that no sync has covered.
@@ -188,8 +200,8 @@ pub struct Log {
     asked: usize,
     /// Parts that somebody waits for and that are still to be appended.
     hastened: Vec<(u16, u64)>,
-    /// Durations of syncs and of stable writes that ended since the last look, in nanoseconds.
-    durations_ns: Vec<u64>,
+    /// How long what has ended since the last look took.
+    durations: Vec<Took>,
     /// Syncs that were due and had to wait for the one before.
     pub delayed_syncs: u64,
     delayed: bool,
@@ -222,6 +234,7 @@ impl Log {
             next_write: 0,
             failed: Vec::new(),
             failure: None,
+            switched: false,
             retry_ns: 0,
             sync: None,
             unsynced: Vec::new(),
@@ -231,7 +244,7 @@ impl Log {
             told: 0,
             asked: 0,
             hastened: Vec::new(),
-            durations_ns: Vec::new(),
+            durations: Vec::new(),
             delayed_syncs: 0,
             delayed: false,
         }
@@ -276,9 +289,40 @@ impl Log {
         self.failure
     }
 
-    /// Durations of syncs and stable writes that have ended since the last call, in nanoseconds.
-    pub fn take_durations(&mut self) -> Vec<u64> {
-        std::mem::take(&mut self.durations_ns)
+    /// How long writes and syncs took that have ended since the last call.
+    pub fn take_durations(&mut self) -> Vec<Took> {
+        std::mem::take(&mut self.durations)
+    }
+
+    /// Bytes that were appended and are not written.
+    pub fn unwritten_bytes(&self) -> u64 {
+        self.end - self.written
+    }
+
+    /// Bytes of the segments that are not retired.
+    pub fn segment_bytes(&self) -> u64 {
+        self.former.iter().map(|(_, end)| end).sum::<u64>() + self.segment.end
+    }
+
+    /// Whether a sync is under way.
+    pub fn is_syncing(&self) -> bool {
+        self.sync.is_some()
+    }
+
+    /// Whether what a failed sync was for is covered by a base whose instant was the last [`Log::switch`], once that base is complete.
+    pub fn waits_for_base(&self) -> bool {
+        self.switched && self.is_lossy()
+    }
+
+    /// That base is complete.
+    pub fn on_base(&mut self) {
+        if self.waits_for_base() {
+            (self.failure, self.switched, self.sync) = (None, false, None);
+        }
+    }
+
+    fn is_lossy(&self) -> bool {
+        matches!(self.failure, Some(Failure::Sync(_)))
     }
 
     /// Files that are written to, or will be next.
@@ -450,6 +494,7 @@ impl Log {
     pub fn switch(&mut self, file: FileId, size: u64, now_ns: u64, orders: &mut Vec<Order>) -> Vec<FileId> {
         self.hand_out(self.demanded > self.handed, now_ns, orders);
         let files = self.files().collect();
+        self.switched = true;
         // The one that is next has a lower number than what comes now: it is never used.
         if let Some(unused) = self.next.replace(Segment::new(self.identity, file, size)) {
             self.former.push((unused.file, 0));
@@ -575,15 +620,15 @@ impl Log {
     pub fn on_wrote(&mut self, id: u32, blocks: Blocks, result: Result<(), i32>, now_ns: u64) {
         let Some(write) = self.writes.iter_mut().find(|write| write.id == id) else { return };
         if let Err(error) = result {
-            self.failure = Some(Failure::Write(error));
+            if !self.is_lossy() {
+                self.failure = Some(Failure::Write(error));
+            }
             self.failed.push((id, blocks));
             self.retry_ns = now_ns + RETRY_INTERVAL_NS;
             return;
         }
         write.done = true;
-        if write.stable {
-            self.durations_ns.push(now_ns.saturating_sub(write.started_ns));
-        }
+        self.durations.push(Took { ns: now_ns.saturating_sub(write.started_ns), stable: write.stable });
         while self.writes.front().is_some_and(|write| write.done) {
             let write = self.writes.pop_front().expect("there is one");
             self.written = write.end;
@@ -598,7 +643,7 @@ impl Log {
 
     /// What is written is stable if no plain write is among it that was not synced.
     fn count_stable(&mut self) {
-        if self.plain_end <= self.stable {
+        if self.plain_end <= self.stable && !self.is_lossy() {
             self.stable = self.stable.max(self.written);
         }
     }
@@ -609,7 +654,7 @@ impl Log {
         let full = many > 0 && self.written - self.stable.min(self.written) > many;
         let in_time = self.settings.sync == AppendFsync::EverySecond
             && now_ns >= self.last_sync_ns + self.settings.sync_interval_ns;
-        if self.written <= self.stable || !(waits || full || in_time) {
+        if self.written <= self.stable || !(waits || full || in_time) || self.is_lossy() {
             return;
         }
         if self.sync.is_some() {
@@ -623,6 +668,11 @@ impl Log {
                 self.unsynced.push(write.file);
             }
         }
+        if files.is_empty() {
+            // What no sync has covered is in a base.
+            self.stable = self.written;
+            return;
+        }
         orders.extend(files.iter().map(|&file| Order::Sync(file)));
         self.sync = Some(SyncUnderWay { target: self.written, files, started_ns: now_ns });
         (self.last_sync_ns, self.delayed) = (now_ns, false);
@@ -631,13 +681,17 @@ impl Log {
     /// A sync is over.
     pub fn on_synced(&mut self, file: FileId, result: Result<(), i32>, now_ns: u64) {
         if let Err(error) = result {
-            self.failure = Some(Failure::Sync(error));
+            (self.failure, self.switched) = (Some(Failure::Sync(error)), false);
+            return;
+        }
+        if self.is_lossy() {
+            // Not all files that belong together are stable.
             return;
         }
         let Some(sync) = &mut self.sync else { return };
         sync.files.retain(|other| *other != file);
         if sync.files.is_empty() {
-            self.durations_ns.push(now_ns.saturating_sub(sync.started_ns));
+            self.durations.push(Took { ns: now_ns.saturating_sub(sync.started_ns), stable: true });
             self.stable = self.stable.max(sync.target);
             self.sync = None;
             self.count_stable();
@@ -678,224 +732,4 @@ impl Segment {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::aof::frame::Verdict;
-    use crate::base::rng::Rng;
-    use crate::shard::{Effects, Reach, Slot};
-    use std::collections::BTreeMap;
-
-    const SIZE: u64 = 64 << 10;
-
-    fn identity() -> frame::Segment {
-        frame::Segment { run: 7, shard: 0, shards: 2 }
-    }
-
-    fn log(sync: AppendFsync) -> Log {
-        Log::new(identity(), Settings { sync, ..Settings::default() }, FileId(0), SIZE, 0)
-    }
-
-    fn effects(n: usize) -> Effects {
-        let mut effects = Effects::default();
-        effects.collect(true);
-        let slot = Slot::of(b"k");
-        effects.leave(n % 2, Reach::Slot(slot), &[b"SET", b"k", &vec![b'x'; n % 9000]]);
-        effects
-    }
-
-    /// What the log's surroundings do, in any order.
-    #[derive(Default)]
-    struct Disk {
-        files: BTreeMap<u32, Vec<u8>>,
-        writes: Vec<(u32, FileId, u64, Blocks)>,
-        syncs: Vec<FileId>,
-        retired: Vec<(u32, u64)>,
-        prepare: usize,
-        /// One in so many writes fails; 0 for none.
-        failures: usize,
-    }
-
-    impl Disk {
-        fn take(&mut self, orders: Vec<Order>) {
-            for order in orders {
-                match order {
-                    Order::Write { id, file, offset, blocks, .. } => {
-                        self.writes.push((id, file, offset, blocks))
-                    }
-                    Order::Sync(file) => self.syncs.push(file),
-                    Order::Retire(file, end) => self.retired.push((file.0, end)),
-                    Order::Prepare => self.prepare += 1,
-                }
-            }
-        }
-
-        /// Completes something.
-        fn step(&mut self, log: &mut Log, rng: &mut Rng, now_ns: u64) {
-            if !self.writes.is_empty() && rng.below(2) == 0 {
-                let (id, file, offset, blocks) = self.writes.swap_remove(rng.below(self.writes.len()));
-                if self.failures > 0 && rng.below(self.failures) == 0 {
-                    return log.on_wrote(id, blocks, Err(5), now_ns);
-                }
-                let bytes = self.files.entry(file.0).or_default();
-                let end = offset as usize + blocks.len();
-                bytes.resize(bytes.len().max(end), 0);
-                bytes[offset as usize..end].copy_from_slice(blocks.bytes());
-                log.on_wrote(id, blocks, Ok(()), now_ns);
-            } else if !self.syncs.is_empty() {
-                let file = self.syncs.swap_remove(rng.below(self.syncs.len()));
-                log.on_synced(file, Ok(()), now_ns);
-            }
-        }
-    }
-
-    /// The payloads of a segment.
-    fn read(mut bytes: &[u8]) -> (Vec<u8>, Vec<u64>) {
-        let (mut payloads, mut starts) = (Vec::new(), Vec::new());
-        let frame::Opening::Segment(_, len) = frame::Segment::decode(bytes) else { panic!("no segment") };
-        bytes = &bytes[len..];
-        loop {
-            match frame::decode(bytes, identity().seed()) {
-                Verdict::Frame { header, payload, frame_len } => {
-                    payloads.extend_from_slice(payload);
-                    starts.push(header.lsn);
-                    bytes = &bytes[frame_len..];
-                }
-                Verdict::Padding(len) => bytes = &bytes[len..],
-                Verdict::End => return (payloads, starts),
-                Verdict::Torn(torn) => panic!("{torn}"),
-            }
-        }
-    }
-
-    #[test]
-    fn a_lone_client_fills_one_block_after_the_other() {
-        let mut log = log(AppendFsync::Always);
-        let (mut disk, mut rng) = (Disk::default(), Rng::new(1));
-        for n in 0..50 {
-            let end = log.append(effects(n).iter(), None);
-            let mut orders = Vec::new();
-            log.drive(n as u64, &mut orders);
-            assert!(matches!(&orders[..], [Order::Write { stable: true, .. }, ..]), "{orders:?}");
-            disk.take(orders);
-            assert!(log.safe() < end);
-            while !disk.writes.is_empty() {
-                disk.step(&mut log, &mut rng, 1 << 40);
-            }
-            assert_eq!(log.safe(), end);
-        }
-        let (_, starts) = read(&disk.files[&0]);
-        assert_eq!(starts.len(), 50);
-        assert!(disk.files[&0].len() <= 3 * BLOCK_BYTES, "{}", disk.files[&0].len());
-    }
-
-    #[test]
-    fn what_comes_back_is_what_was_appended_whatever_the_order_of_completions() {
-        for seed in 0..300 {
-            let mut rng = Rng::new(seed);
-            let sync = [AppendFsync::Always, AppendFsync::EverySecond, AppendFsync::No][rng.below(3)];
-            let (mut log, mut disk) = (log(sync), Disk { failures: 20, ..Disk::default() });
-            let (mut expected, mut now_ns, mut files, mut safe) = (Vec::new(), 0, 1, 0);
-            let mut selected_of = None;
-            for n in 0..200 {
-                now_ns += rng.below(400_000_000) as u64 / [1, 1000][rng.below(2)];
-                if rng.below(3) == 0 {
-                    let n = n * 7 + rng.below(100);
-                    let effects = effects(n);
-                    log.append(effects.iter(), None);
-                    expected.extend(effects.iter().map(|effect| effect.command.to_vec()));
-                    selected_of = Some(n % 2);
-                }
-                if rng.below(20) == 0 {
-                    log.demand(log.end());
-                }
-                let mut orders = Vec::new();
-                log.drive(now_ns, &mut orders);
-                disk.take(orders);
-                if disk.prepare > 0 && rng.below(3) == 0 {
-                    disk.prepare -= 1;
-                    log.on_prepared(FileId(files), SIZE);
-                    files += 1;
-                }
-                if rng.below(30) == 0 {
-                    let mut orders = Vec::new();
-                    log.switch(FileId(files), SIZE, now_ns, &mut orders);
-                    files += 1;
-                    disk.take(orders);
-                }
-                disk.step(&mut log, &mut rng, now_ns);
-                assert!(log.safe() >= safe && log.safe() <= log.end());
-                safe = log.safe();
-            }
-            log.demand(log.end());
-            for _ in 0..10_000 {
-                if log.is_settled() {
-                    break;
-                }
-                now_ns += 1_000_000;
-                let mut orders = Vec::new();
-                log.drive(now_ns, &mut orders);
-                disk.take(orders);
-                disk.step(&mut log, &mut rng, now_ns);
-            }
-            assert!(log.is_settled() && log.safe() == log.end(), "seed {seed}: {log:?}");
-            assert!(log.failure().is_none());
-            let text: Vec<u8> = disk.files.values().flat_map(|bytes| read(bytes).0).collect();
-            let mut rest = &text[..];
-            for command in &expected {
-                while rest.starts_with(b"*2\r\n$6\r\nSELECT") {
-                    rest = &rest[b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n".len()..];
-                }
-                let shown =
-                    |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned();
-                assert!(rest.starts_with(command), "seed {seed}: {:?} for {:?}", shown(rest), shown(command));
-                rest = &rest[command.len()..];
-            }
-            assert!(rest.is_empty() && (selected_of.is_some() || expected.is_empty()), "seed {seed}");
-        }
-    }
-
-    #[test]
-    fn a_transaction_is_safe_when_it_is_settled() {
-        let mut log = log(AppendFsync::EverySecond);
-        let (mut disk, mut rng) = (Disk::default(), Rng::new(1));
-        let txn = |number| Txn { coordinator: 1, number, participants: vec![0, 1, 4] };
-        let before = log.append(effects(1).iter(), None);
-        log.hasten(1, 9);
-        log.append(Effects::default().iter(), Some(&txn(8)));
-        let between = log.append(effects(1).iter(), None);
-        log.append(Effects::default().iter(), Some(&txn(9)));
-        let end = log.append(effects(2).iter(), None);
-        let mut orders = Vec::new();
-        log.drive(0, &mut orders);
-        assert!(matches!(&orders[..], [Order::Write { stable: true, .. }, ..]), "{orders:?}");
-        disk.take(orders);
-        assert!(log.stable_parts().is_empty() && log.wanted_parts().is_empty());
-        while !disk.writes.is_empty() {
-            disk.step(&mut log, &mut rng, 0);
-        }
-        assert_eq!(log.stable_parts(), [txn(8), txn(9)]);
-        assert_eq!(log.wanted_parts(), [(1, 8), (1, 9)]);
-        assert!(log.stable_parts().is_empty() && log.wanted_parts().is_empty(), "told once");
-        assert_eq!(log.safe(), before);
-        log.on_settled(1, 9);
-        assert_eq!(log.safe(), before);
-        log.on_settled(1, 8);
-        assert!(log.safe() == end && between < end);
-    }
-
-    #[test]
-    fn a_failed_sync_is_not_forgotten() {
-        let mut log = log(AppendFsync::EverySecond);
-        let mut orders = Vec::new();
-        log.append(effects(3).iter(), None);
-        log.drive(2_000_000, &mut orders);
-        let Some(Order::Write { id, blocks, stable: false, .. }) = orders.pop() else { panic!("{orders:?}") };
-        log.on_wrote(id, blocks, Ok(()), 0);
-        assert_eq!(log.due_ns(), SYNC_INTERVAL_NS);
-        log.drive(SYNC_INTERVAL_NS, &mut orders);
-        assert!(matches!(orders.pop(), Some(Order::Sync(FileId(0)))));
-        log.on_synced(FileId(0), Err(5), 0);
-        assert_eq!(log.failure(), Some(Failure::Sync(5)));
-        assert_eq!(log.safe(), 0);
-    }
-}
+mod tests;

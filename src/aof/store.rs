@@ -132,7 +132,12 @@ impl Store {
     ///
     /// # Errors
     /// What the file system says; nothing is replaced then.
-    pub fn replace_base(&mut self, written: &Path, covered: impl Fn(i64) -> bool, keep: bool) -> io::Result<()> {
+    pub fn replace_base(
+        &mut self,
+        written: &Path,
+        covered: impl Fn(i64) -> bool,
+        keep: bool,
+    ) -> io::Result<()> {
         let mut manifest = self.manifest.clone();
         let is_covered = |seq: i64| covered(seq) || self.former.contains(&seq);
         let entry = manifest.replace_base(self.folder.filename(), Format::Rdb, is_covered);

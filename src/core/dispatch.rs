@@ -13,7 +13,6 @@ use crate::command::lookup::Command;
 use crate::command::spec::{Flags, Spread};
 use crate::command_table::Run;
 use crate::core::loading::LOADING;
-use crate::core::snapshot::UNSAFE_WRITE;
 use crate::core::state::{CoreState, Order, Waiter};
 use crate::execute::{self, Exec, Wait};
 use crate::net::client::{Client, Input, ReplyMode, Running, Waiting};
@@ -391,8 +390,10 @@ impl CoreState {
         if client.session.monitor && command.flags.intersects(KEYSPACE) {
             return self.reject(conn, Some(command), &MONITOR_ON_KEYS);
         }
-        if self.refuses_writes && self.would_write(conn, command) {
-            return self.reject(conn, Some(command), &UNSAFE_WRITE);
+        if let Some(refusal) = self.refusal
+            && self.would_write(conn, command)
+        {
+            return self.reject(conn, Some(command), &refusal.error());
         }
         let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
         if client.only_listens() && !may_run_while_listening(command) {
@@ -415,6 +416,9 @@ impl CoreState {
         }
         if client.session.multi.is_some() && !command.flags.contains(Flags::UNQUEUED) {
             return self.enqueue(conn, command, args);
+        }
+        if self.must_wait_for_logs(conn, command) {
+            return Next::Again;
         }
         let next = match command.entry.run {
             Run::Keys(handler) => self.run_keys(conn, command, handler, args, key),

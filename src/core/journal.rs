@@ -19,6 +19,7 @@
 
 pub mod files;
 mod functions;
+pub mod health;
 pub mod segments;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use ahash::AHashMap;
 
+use self::health::Told;
 use crate::aof::frame;
 use crate::aof::log::{Log, Order, Settings};
 use crate::aof::settle::Settlement;
@@ -99,6 +101,12 @@ pub struct Journal {
     before_base: Vec<(CoreId, u64)>,
     /// The function libraries as the base and the log have them, on core 0.
     libraries: Arc<Libraries>,
+    /// What all cores were told of the log.
+    told: Told,
+    /// Clients that wait for logs that are full.
+    crowded: Vec<ConnId>,
+    /// The process ends when a sync fails that everybody waits for; a simulated server goes on without it.
+    pub exits: bool,
     /// How long the core sleeps before it writes (`DEBUG AOF-FLUSH-SLEEP`).
     pub sleep_before_writes: Duration,
     /// Test-only: what is not safe counts as safe.
@@ -182,6 +190,7 @@ impl CoreState {
     /// Logs no more. What waits need not wait.
     pub fn end_log(&mut self) {
         self.journal.log = None;
+        self.watch_log();
         self.shared.append_only.note(|figures| figures.enabled = false);
         self.journal.changes = Vec::new();
         for shard in [&mut self.shard, &mut self.workbench] {
@@ -441,6 +450,7 @@ impl CoreState {
     }
 
     fn after_log_progress(&mut self) {
+        self.note_log_durations();
         let Some(log) = &mut self.journal.log else { return };
         for part in log.stable_parts() {
             let txn = TxnId { coordinator: CoreId(part.coordinator), number: part.number };
@@ -503,6 +513,7 @@ impl CoreState {
         }
         self.carry_out_log(io);
         self.turn_log_off_if_wanted();
+        self.watch_log();
     }
 
     fn carry_out_log(&mut self, io: &mut impl Io) {

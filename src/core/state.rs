@@ -17,6 +17,7 @@ use crate::command::spec::Flags;
 use crate::config::{AppendFsync, Config};
 use crate::core::blocking::Blocking;
 use crate::core::journal::Journal;
+use crate::core::journal::health::WriteRefusal;
 use crate::core::loading::Loading;
 use crate::core::programs::{Program, Scripting};
 use crate::core::snapshot::Snapshotting;
@@ -263,8 +264,8 @@ pub struct CoreState {
     pub pubsub: PubSub,
     /// This core's part in snapshots.
     pub(super) snapshot: Snapshotting,
-    /// Commands that write are refused, because snapshots fail.
-    pub refuses_writes: bool,
+    /// Why commands that write are refused, if they are.
+    pub refusal: Option<WriteRefusal>,
     /// Messages that wait for a reply.
     pub held_pushes: HeldPushes,
     /// Who caches which keys.
@@ -346,7 +347,7 @@ impl CoreState {
             upkeep_paused: false,
             pubsub: PubSub::default(),
             snapshot: Snapshotting::default(),
-            refuses_writes: false,
+            refusal: None,
             held_pushes: HeldPushes::default(),
             tracking: Tracking::new(map.shards()),
             author: 0,
@@ -382,9 +383,8 @@ impl CoreState {
         if self.shared.config.version() != self.config_version {
             self.refresh_config();
         }
-        self.refuses_writes = self.shared.snapshots.are_failing()
-            && self.config.stop_writes_on_bgsave_error
-            && !self.config.save.is_empty();
+        self.refusal = self.refusal_of_writes();
+        self.resume_after_full_logs();
         self.take_storage_events();
     }
 
@@ -553,6 +553,13 @@ impl CoreState {
         stats.clients_in_timeout_table = self.blocking.deadlines() as u64;
         let (blocking_keys, on_nokey) = self.blocking.keys();
         (stats.blocking_keys, stats.blocking_keys_on_nokey) = (blocking_keys as u64, on_nokey as u64);
+        if let Some(log) = self.journal.log() {
+            stats.log_segment_bytes = log.segment_bytes();
+            stats.log_unwritten_bytes = log.unwritten_bytes();
+            stats.log_unsynced_bytes = log.unstable_bytes();
+            stats.log_syncs = u64::from(log.is_syncing());
+            stats.log_delayed_syncs = log.delayed_syncs;
+        }
         stats.cores = vec![CoreFigures {
             clients: stats.clients,
             keys: stats.dbs.iter().map(|db| db.keys).sum(),

@@ -29,7 +29,8 @@ pub fn restore(cx: &mut Exec<'_>) -> Result<(), Error> {
         return Err(BUSY);
     }
     let ttl = at_least_zero(cx.args[2], BAD_TTL)?;
-    let open = if cx.shard.settings.ignores_checksums { payload::opened_in_any_case } else { payload::opened };
+    let open =
+        if cx.shard.settings.ignores_checksums { payload::opened_in_any_case } else { payload::opened };
     let body = open(cx.args[3]).ok_or(BAD_FOOTER)?;
     let rules = Rules { settings: cx.shard.settings, hasher: cx.shard.hasher().clone() };
     let object = payload::restore(body, &rules).map_err(|_| BAD_FORMAT)?;

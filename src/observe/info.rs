@@ -92,6 +92,33 @@ pub struct Facts<'a> {
     pub loading: Loading,
     /// Snapshots.
     pub snapshots: Snapshots,
+    /// The append-only files.
+    pub logs: Logs,
+}
+
+/// What is known of the append-only files, times in seconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Logs {
+    /// How long the rewrite under way has taken so far.
+    pub rewriting_for_s: Option<i64>,
+    /// One begins when the snapshot under way is over.
+    pub scheduled: bool,
+    /// How long the last one took.
+    pub last_rewrite_s: Option<i64>,
+    /// The last one has failed.
+    pub rewrite_failed: bool,
+    /// Rewrites begun.
+    pub rewrites: u64,
+    /// How many have failed one after the other.
+    pub failures_in_a_row: u64,
+    /// A log cannot be written.
+    pub failing: bool,
+    /// Bytes that were written early in the last rewrite, because they were about to change.
+    pub last_old_bytes: u64,
+    /// Bytes of the files that are complete.
+    pub complete_bytes: u64,
+    /// Bytes of all files after the last rewrite, or at the start.
+    pub base_bytes: u64,
 }
 
 /// What is known of snapshots, times in Unix seconds.
@@ -365,13 +392,22 @@ impl Facts<'_> {
         text.line("rdb_last_cow_size", snapshots.last_old_bytes);
         text.line("rdb_last_load_keys_expired", loading.keys_expired);
         text.line("rdb_last_load_keys_loaded", loading.keys_loaded);
-        text.zeros(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
-        text.line("aof_last_rewrite_time_sec", -1);
-        text.line("aof_current_rewrite_time_sec", -1);
-        text.line("aof_last_bgrewrite_status", "ok");
-        text.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
-        text.line("aof_last_write_status", "ok");
-        text.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+        let logs = &self.logs;
+        let status = |fails| if fails { "err" } else { "ok" };
+        text.line("aof_enabled", u8::from(self.config.appendonly));
+        text.line("aof_rewrite_in_progress", u8::from(logs.rewriting_for_s.is_some()));
+        text.line("aof_rewrite_scheduled", u8::from(logs.scheduled));
+        text.line("aof_last_rewrite_time_sec", logs.last_rewrite_s.unwrap_or(-1));
+        text.line("aof_current_rewrite_time_sec", logs.rewriting_for_s.unwrap_or(-1));
+        text.line("aof_last_bgrewrite_status", status(logs.rewrite_failed));
+        text.line("aof_rewrites", logs.rewrites);
+        text.line("aof_rewrites_consecutive_failures", logs.failures_in_a_row);
+        text.line("aof_last_write_status", status(logs.failing));
+        text.line("aof_last_cow_size", logs.last_old_bytes);
+        text.zeros(&["module_fork_in_progress", "module_fork_last_cow_size"]);
+        if self.config.appendonly {
+            self.log_files(text);
+        }
         if loading.active {
             text.line("loading_start_time", loading.started_ms / 1000);
             text.line("loading_total_bytes", loading.total_bytes);
@@ -379,6 +415,26 @@ impl Facts<'_> {
             text.line("loading_loaded_bytes", loading.loaded_bytes);
             text.line("loading_loaded_perc", format_args!("{:.2}", loading.percent()));
             text.line("loading_eta_seconds", loading.seconds_left(self.now_us / 1000));
+        }
+    }
+
+    fn log_files(&self, text: &mut Text) {
+        let (logs, stats) = (&self.logs, self.stats);
+        text.line("aof_current_size", logs.complete_bytes + stats.log_segment_bytes);
+        text.line("aof_base_size", logs.base_bytes);
+        text.line("aof_pending_rewrite", u8::from(logs.scheduled));
+        text.line("aof_buffer_length", stats.log_unwritten_bytes);
+        text.line("aof_pending_bio_fsync", stats.log_syncs);
+        text.line("aof_delayed_fsync", stats.log_delayed_syncs);
+        text.line("aof_unsynced_bytes", stats.log_unsynced_bytes);
+        if let Some(syncs) = &stats.syncs {
+            let us = |ns: u64| ns as f64 / 1000.0;
+            let [p50, p99, p999] = [50.0, 99.0, 99.9].map(|percent| us(syncs.value_at_percentile(percent)));
+            let max = us(syncs.max());
+            text.line(
+                "aof_sync_usec",
+                format_args!("p50={p50:.3},p99={p99:.3},p99.9={p999:.3},max={max:.3}"),
+            );
         }
     }
 
@@ -588,6 +644,7 @@ mod tests {
             scripts: Scripts::default(),
             loading: Loading::default(),
             snapshots: Snapshots::default(),
+            logs: Logs::default(),
         };
         render(&facts, &select(names))
     }

@@ -27,10 +27,12 @@ pub struct CommandStats {
 
 impl CommandStats {
     fn histogram(&mut self) -> &mut Histogram<u64> {
-        self.histogram.get_or_insert_with(|| {
-            Box::new(Histogram::new_with_bounds(1, HISTOGRAM_MAX_NS, 2).expect("the bounds are valid"))
-        })
+        self.histogram.get_or_insert_with(histogram)
     }
+}
+
+fn histogram() -> Box<Histogram<u64>> {
+    Box::new(Histogram::new_with_bounds(1, HISTOGRAM_MAX_NS, 2).expect("the bounds are valid"))
 }
 
 /// Keys of one database of one shard.
@@ -140,6 +142,8 @@ pub struct Stats {
     pub expired_subkeys: u64,
     /// Changes of the data set.
     pub changes: u64,
+    /// Durations of syncs of the log in nanoseconds, and of writes that end on stable storage.
+    pub syncs: Option<Box<Histogram<u64>>>,
 
     // Gauges, filled in when a copy is made.
     /// By database.
@@ -166,6 +170,16 @@ pub struct Stats {
     pub pubsub_shard_channels: u64,
     /// Clients that wait for keys until some time.
     pub clients_in_timeout_table: u64,
+    /// Bytes of the log's segments that are being written.
+    pub log_segment_bytes: u64,
+    /// Bytes that were logged and not written.
+    pub log_unwritten_bytes: u64,
+    /// Bytes that were logged and are not on stable storage.
+    pub log_unsynced_bytes: u64,
+    /// Syncs under way.
+    pub log_syncs: u64,
+    /// Syncs that were due and had to wait for the one before.
+    pub log_delayed_syncs: u64,
     /// Keys that clients wait for.
     pub blocking_keys: u64,
     /// Those of them whose end a client waits for, too.
@@ -211,6 +225,11 @@ impl Stats {
         }
     }
 
+    /// Counts a sync of the log.
+    pub fn record_sync(&mut self, duration_ns: u64) {
+        self.syncs.get_or_insert_with(histogram).saturating_record(duration_ns);
+    }
+
     /// Counts an error reply by its code, the first word of the text.
     pub fn record_error(&mut self, text: &str) {
         self.error_replies += 1;
@@ -233,6 +252,10 @@ impl Stats {
             if let Some(histogram) = &theirs.histogram {
                 mine.histogram().add(histogram.as_ref()).expect("all histograms have the same bounds");
             }
+        }
+        if let Some(theirs) = &other.syncs {
+            let mine = self.syncs.get_or_insert_with(histogram);
+            mine.add(theirs.as_ref()).expect("all histograms have the same bounds");
         }
         for (code, count) in &other.errors {
             *self.errors.entry(code.clone()).or_default() += count;
@@ -294,6 +317,11 @@ impl Stats {
             tracking_total_items,
             pubsub_clients,
             clients_in_timeout_table,
+            log_segment_bytes,
+            log_unwritten_bytes,
+            log_unsynced_bytes,
+            log_syncs,
+            log_delayed_syncs,
             blocking_keys,
             blocking_keys_on_nokey,
             client_bytes,

@@ -57,6 +57,11 @@ impl Flags {
         names.find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name)).map(|(_, flag)| flag)
     }
 
+    /// Whether such a program says that it writes.
+    pub fn announce_writes(self) -> bool {
+        !self.intersects(Flags::COMPATIBLE | Flags::NO_WRITES)
+    }
+
     /// The flags of the command that runs such a program, as far as the program decides: what it declares takes the place
     /// of what the command says.
     pub fn of_command(self, command: CommandFlags) -> CommandFlags {

@@ -4,10 +4,11 @@
 //! at the cut each core goes on in its own, or begins its log there, and says which segments the base covers; when the base is
 //! complete, it takes their place. Turning the log on is a rewrite that covers whatever the folder held before.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::lock;
+use crate::aof::log::Failure;
 use crate::aof::store::{Prepared, Store};
 use crate::runtime::io::CoreId;
 use crate::script::Libraries;
@@ -65,6 +66,14 @@ pub struct AppendOnly {
     figures: Mutex<Figures>,
     has_base: AtomicBool,
     base_libraries: Mutex<Arc<Libraries>>,
+    /// Logs that cannot be written, those of them of which a sync has failed, and the last error number.
+    failing: AtomicU32,
+    lossy: AtomicU32,
+    error: AtomicI32,
+    /// Logs that are full.
+    full: AtomicU32,
+    /// Bases that were completed.
+    bases: AtomicU64,
 }
 
 impl AppendOnly {
@@ -109,6 +118,49 @@ impl AppendOnly {
         std::mem::take(&mut lock(&self.covered))
     }
 
+    /// The error number of a log that cannot be written, if there is one.
+    #[inline]
+    pub fn error(&self) -> Option<i32> {
+        (self.failing.load(Ordering::Relaxed) > 0).then(|| self.error.load(Ordering::Relaxed))
+    }
+
+    /// Whether what some log has lost is to be covered by a base.
+    pub fn is_lossy(&self) -> bool {
+        self.lossy.load(Ordering::Relaxed) > 0
+    }
+
+    /// What is the matter with a log has changed.
+    pub fn note_failure(&self, before: Option<Failure>, now: Option<Failure>) {
+        if let Some(Failure::Write(error) | Failure::Sync(error)) = now {
+            self.error.store(error, Ordering::Relaxed);
+        }
+        change(&self.failing, before.is_some(), now.is_some());
+        let is_lossy = |failure| matches!(failure, Some(Failure::Sync(_)));
+        change(&self.lossy, is_lossy(before), is_lossy(now));
+    }
+
+    /// Whether so much waits to be written to some log that commands that write have to wait.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed) > 0
+    }
+
+    /// A log is full, or no more. Returns whether it was the last one.
+    pub fn note_full(&self, is_full: bool) -> bool {
+        change(&self.full, !is_full, is_full);
+        !self.is_full()
+    }
+
+    /// How many bases were completed.
+    pub fn bases(&self) -> u64 {
+        self.bases.load(Ordering::Acquire)
+    }
+
+    /// One more is.
+    pub fn count_base(&self) {
+        self.bases.fetch_add(1, Ordering::Release);
+    }
+
     /// The function libraries that the base under way has at least.
     pub fn base_libraries(&self) -> Arc<Libraries> {
         Arc::clone(&lock(&self.base_libraries))
@@ -135,4 +187,13 @@ impl AppendOnly {
         }
         result
     }
+}
+
+/// Counts something that is so now, or was before.
+fn change(count: &AtomicU32, before: bool, now: bool) {
+    match (before, now) {
+        (false, true) => count.fetch_add(1, Ordering::Relaxed),
+        (true, false) => count.fetch_sub(1, Ordering::Relaxed),
+        _ => 0,
+    };
 }

@@ -79,7 +79,10 @@ impl LoadPlan {
         Ok(if first == MAGIC {
             LoadPlan { base: Some((Kind::Preamble, path)), logs: Vec::new() }
         } else {
-            LoadPlan { base: None, logs: vec![LogPart { core: None, scope: Scope::Everything, path, range: 0..u64::MAX }] }
+            LoadPlan {
+                base: None,
+                logs: vec![LogPart { core: None, scope: Scope::Everything, path, range: 0..u64::MAX }],
+            }
         })
     }
 
@@ -354,7 +357,10 @@ impl Feeds {
     }
 
     fn read_log(&self, core: CoreId, log: &LogPart) -> io::Result<()> {
-        self.to(core, Portion::Log { path: log.path.as_path().into(), from: log.range.start, scope: log.scope })?;
+        self.to(
+            core,
+            Portion::Log { path: log.path.as_path().into(), from: log.range.start, scope: log.scope },
+        )?;
         read_file(&log.path, &log.range, |chunk| self.to(core, Portion::Bytes(chunk)))?;
         Ok(self.to(core, Portion::End)?)
     }

@@ -36,6 +36,7 @@ pub fn load_plan(folder: &Folder, plan: &Plan, shards: usize) -> LoadPlan {
 pub(in crate::core) fn plan_of_folder(config: &Config, shards: usize) -> io::Result<LoadPlan> {
     let folder = folder_of(config);
     let manifest = folder.load().map_err(io::Error::other)?;
-    let plan = recover::plan(&folder, &manifest, Rules::new(config.aof_load_truncated)).map_err(io::Error::other)?;
+    let plan =
+        recover::plan(&folder, &manifest, Rules::new(config.aof_load_truncated)).map_err(io::Error::other)?;
     Ok(load_plan(&folder, &plan, shards))
 }

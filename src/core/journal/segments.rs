@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use crate::aof::frame;
-use crate::aof::log::Failure;
 use crate::aof::manifest::Folder;
 use crate::aof::store::{Prepared, Store};
 use crate::core::snapshot::Starter;
@@ -167,6 +166,7 @@ impl CoreState {
             None if self.config.appendonly => self.begin_log(self.log_identity(), file, handle, size),
             None => {}
         }
+        self.note_cut();
         self.know_libraries(self.shared.append_only.base_libraries());
         self.log_libraries();
     }
@@ -181,7 +181,8 @@ impl CoreState {
         let covered = append_only.take_covered();
         let keep = self.config.aof_disable_auto_gc;
         let work = Work::new(move || {
-            let replaced = append_only.with_store(|store| store.replace_base(&path, |seq| covered.has(seq), keep));
+            let replaced =
+                append_only.with_store(|store| store.replace_base(&path, |seq| covered.has(seq), keep));
             let replaced = replaced.unwrap_or(Ok(())).map_err(|error| plain(&error));
             Some(Event::Rewritten(replaced))
         });
@@ -207,6 +208,7 @@ impl CoreState {
                 figures.failures_in_a_row += 1;
                 figures.failed_at_s = now_s;
             } else {
+                self.shared.append_only.count_base();
                 figures.failures_in_a_row = 0;
                 figures.base_bytes = figures.complete_bytes;
             }
@@ -231,7 +233,8 @@ impl CoreState {
         let is_large =
             percentage > 0 && bytes >= self.config.auto_aof_rewrite_min_size_bytes && growth >= percentage;
         let turns_on = self.config.appendonly && !figures.enabled;
-        if figures.scheduled || (turns_on || is_large) && !waits {
+        let is_lossy = self.shared.append_only.is_lossy();
+        if figures.scheduled || (turns_on || is_large || is_lossy) && !waits {
             if is_large && !figures.scheduled {
                 self.shared
                     .log
@@ -258,16 +261,6 @@ impl CoreState {
         self.complete_segment(file, end);
         self.journal.closed.extend([file].into_iter().chain(next));
         self.end_log();
-    }
-
-    /// Why writing commands are refused, if the log cannot be written.
-    pub(in crate::core) fn log_failure(&self) -> Option<Failure> {
-        self.journal.log.as_ref().and_then(|log| log.failure())
-    }
-
-    /// Whether so much waits to be written that writing commands have to wait.
-    pub(in crate::core) fn log_is_full(&self) -> bool {
-        self.journal.log.as_ref().is_some_and(|log| log.is_full())
     }
 }
 

@@ -19,7 +19,7 @@ use crate::command::lookup::Command;
 use crate::command::spec::Flags;
 use crate::command_table::{Run, ScriptKind};
 use crate::core::dispatch::{Keys, Next, Whose, wait_for_replies};
-use crate::core::snapshot::UNSAFE_WRITE;
+use crate::core::journal::health::WriteRefusal;
 use crate::core::state::CoreState;
 use crate::protocol::Error;
 use crate::protocol::resp::{Reply, Resp};
@@ -218,10 +218,14 @@ impl CoreState {
         let script = self.script_of(kind, args)?;
         let (keys, rest) = script::split_keys(&args[2..], kind == ScriptKind::Function)?;
         let read_only_command = command.flags.contains(Flags::READONLY);
-        let permissions = script::check(
-            script.flags(),
-            &Situation { read_only_command, snapshots_fail: self.refuses_writes, ..Situation::default() },
-        )?;
+        let (flags, snapshots_fail) = (script.flags(), self.refusal == Some(WriteRefusal::Snapshots));
+        if flags.announce_writes()
+            && let Some(error) = self.refusal.and_then(WriteRefusal::error_to_script)
+        {
+            return Err(error.into());
+        }
+        let permissions =
+            script::check(flags, &Situation { read_only_command, snapshots_fail, ..Situation::default() })?;
         let whole = matches!(&program.hold, Hold::Txn(txn) if txn.work == Work::Whole);
         let run = self.engine.start(&script, keys, rest, program.call.resp)?;
         let about = About {
@@ -368,8 +372,11 @@ impl CoreState {
         if command.flags.contains(Flags::WRITE) && about.permissions.read_only {
             return Err(READ_ONLY);
         }
-        if self.refuses_writes && command.flags.contains(Flags::WRITE) && !about.wrote {
-            return Err(UNSAFE_WRITE);
+        if let Some(refusal) = self.refusal
+            && command.flags.contains(Flags::WRITE)
+            && !about.wrote
+        {
+            return Err(refusal.error());
         }
         Ok(command)
     }

@@ -101,9 +101,16 @@ enum Fate {
 
 #[derive(Debug)]
 enum Operation {
-    Write { id: u32, offset: u64, blocks: Blocks, stable: bool },
+    Write {
+        id: u32,
+        offset: u64,
+        blocks: Blocks,
+        stable: bool,
+    },
     /// What it covers was over when this was the last write.
-    Sync { last: u64 },
+    Sync {
+        last: u64,
+    },
 }
 
 /// Something that a core has asked for and that is not over.
@@ -198,7 +205,8 @@ impl Disk {
         if choices.is_empty() {
             return false;
         }
-        let UnderWay { core, file, operation, .. } = self.under_way.swap_remove(choices[rng.below(choices.len())]);
+        let UnderWay { core, file, operation, .. } =
+            self.under_way.swap_remove(choices[rng.below(choices.len())]);
         self.count += 1;
         let count = self.count;
         let done = match operation {

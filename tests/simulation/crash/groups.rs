@@ -257,7 +257,8 @@ impl Scene {
             let recent = self.groups.len().min(6);
             let number = self.groups.len() - 1 - client.rng.below(recent);
             let group = &self.groups[number];
-            let strings: Vec<&String> = group.keys.iter().filter(|(_, list)| !**list).map(|(key, _)| key).collect();
+            let strings: Vec<&String> =
+                group.keys.iter().filter(|(_, list)| !**list).map(|(key, _)| key).collect();
             if !strings.is_empty() {
                 let key = strings[client.rng.below(strings.len())].clone();
                 client.due.push_back(Due::Look(number, key.clone()));
@@ -416,7 +417,8 @@ impl Scene {
             if group.settled.is_none() {
                 self.met.lost += sent - survived;
                 let lost = &group.stages[survived..sent];
-                self.met.answered_and_lost += lost.iter().filter(|stage| stage.answered_step.is_some()).count();
+                self.met.answered_and_lost +=
+                    lost.iter().filter(|stage| stage.answered_step.is_some()).count();
             }
             // Before the first stage there is as little as after a last one that removes everything.
             let least = (least..=most).find(fits).unwrap_or(survived);
@@ -432,7 +434,8 @@ impl Scene {
         let fresh = self.groups.iter().filter(|group| group.settled.is_none());
         let (mut lost, mut there) = (Vec::new(), Vec::new());
         for group in fresh {
-            for (n, stage) in group.stages.iter().enumerate().filter(|(_, stage)| stage.sent_step < u64::MAX) {
+            for (n, stage) in group.stages.iter().enumerate().filter(|(_, stage)| stage.sent_step < u64::MAX)
+            {
                 match n {
                     _ if n < group.least => there.push(stage),
                     _ if n >= group.most => lost.push(stage),
@@ -445,14 +448,18 @@ impl Scene {
                 Some(there.sent_step) > lost.answered_step && !there.shards.is_disjoint(&lost.shards)
             };
             if let Some(later) = there.iter().find(later) {
-                return Err(format!("{:?} was answered before {:?} was sent, and is lost", lost.shown, later.shown));
+                return Err(format!(
+                    "{:?} was answered before {:?} was sent, and is lost",
+                    lost.shown, later.shown
+                ));
             }
         }
         Ok(())
     }
 
     fn read(&self, cluster: &mut Cluster) -> Contents {
-        let keys: Vec<(&String, bool)> = self.groups.iter().flat_map(|group| &group.keys).map(|(key, list)| (key, *list)).collect();
+        let keys: Vec<(&String, bool)> =
+            self.groups.iter().flat_map(|group| &group.keys).map(|(key, list)| (key, *list)).collect();
         let mut user = cluster.user(0);
         for (key, list) in &keys {
             let line = if *list { format!("LRANGE {key} 0 -1") } else { format!("GET {key}") };

@@ -70,7 +70,14 @@ fn restore(read: &[Operation]) -> Vec<Operation> {
                 words.extend([key.clone(), value.clone()]);
             }
         }
-        let operation = Operation { client: 0, db: read.db, invoked_at: 0, completed_at: Some(0), request: words, reply: Value::ok() };
+        let operation = Operation {
+            client: 0,
+            db: read.db,
+            invoked_at: 0,
+            completed_at: Some(0),
+            request: words,
+            reply: Value::ok(),
+        };
         (operation.request.len() > 1).then_some(operation)
     };
     read.iter().filter_map(one).collect()
@@ -189,7 +196,8 @@ fn what_was_answered_survives_on_eight_shards() {
 
 #[test]
 fn what_durable_sessions_were_answered_survives() {
-    for (shards, sync) in [(1, AppendFsync::EverySecond), (2, AppendFsync::EverySecond), (3, AppendFsync::No)] {
+    for (shards, sync) in [(1, AppendFsync::EverySecond), (2, AppendFsync::EverySecond), (3, AppendFsync::No)]
+    {
         examine_seeds(shards, sync, 100);
     }
 }

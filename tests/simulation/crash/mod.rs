@@ -146,7 +146,12 @@ impl Life {
         for core in 0..shards {
             let (file, handle) = life.make_segment(CoreId(core));
             let identity = life.identity(CoreId(core));
-            life.cluster.cores[usize::from(core)].state.begin_log(identity, file, handle, logging.segment_bytes);
+            life.cluster.cores[usize::from(core)].state.begin_log(
+                identity,
+                file,
+                handle,
+                logging.segment_bytes,
+            );
         }
         Ok(life)
     }
@@ -226,8 +231,9 @@ fn load(cluster: &mut Cluster, plan: &Plan, files: &Files) -> Result<(), String>
                 return Err(format!("shard {shard}: {damage}"));
             }
             let replies = client.row.take_ready();
-            if let Some(at) = replies.windows(3).position(|bytes| bytes == b"\r\n-" ) {
-                let error = String::from_utf8_lossy(&replies[at + 2..replies.len().min(at + 100)]).into_owned();
+            if let Some(at) = replies.windows(3).position(|bytes| bytes == b"\r\n-") {
+                let error =
+                    String::from_utf8_lossy(&replies[at + 2..replies.len().min(at + 100)]).into_owned();
                 return Err(format!("shard {shard}: replay is answered {error}"));
             }
             cluster.world.close(user.link);
