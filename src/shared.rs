@@ -187,6 +187,11 @@ impl Shared {
         self.stop.load(Ordering::Relaxed) == STOP_ASKED && self.change_stop(STOP_ASKED, STOP_TAKEN)
     }
 
+    /// Forgets that a signal has asked for that; false if none has, or it is too late.
+    pub fn aborts_stop(&self) -> bool {
+        self.change_stop(STOP_ASKED, STOP_NOT_ASKED)
+    }
+
     /// The server cannot stop: it may be asked again.
     pub fn forget_stop(&self) {
         self.stop.store(STOP_NOT_ASKED, Ordering::Relaxed);

@@ -79,6 +79,12 @@ fn apply(core: &CoreState, config: &Config, changed: &[&'static str]) -> Result<
     if is_changed("loglevel") {
         core.shared.log.set_level(config.loglevel);
     }
+    if is_changed("appendonly") && !config.appendonly {
+        core.give_up_rewrite();
+    }
+    if is_changed("aof-disable-auto-gc") && !config.aof_disable_auto_gc {
+        core.remove_history();
+    }
     if is_changed("slowlog-max-len") {
         lock(&core.shared.slowlog).truncate(config.slowlog_max_len as usize);
     }

@@ -51,7 +51,8 @@ impl Options {
     }
 }
 
-/// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]`. There are no replicas to wait for, so nothing is left to be aborted.
+/// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]`. There are no replicas to wait for, so what can be aborted is only a
+/// signal that nobody has followed yet.
 /// With save points or `SAVE` a last snapshot is taken; the server goes on if that fails, unless forced.
 ///
 /// # Errors
@@ -59,6 +60,11 @@ impl Options {
 pub fn shutdown(cx: &mut Cx<'_>) -> Result<Flow, Error> {
     let options = Options::parse(&cx.args[1..])?;
     let shared = &cx.core.shared;
+    if options.abort && shared.aborts_stop() {
+        shared.log.notice(format_args!("Shutdown manually aborted."));
+        cx.reply.ok();
+        return Ok(Flow::Done);
+    }
     if options.abort {
         return Err(Error::text("ERR No shutdown in progress."));
     }

@@ -147,9 +147,15 @@ impl Store {
         self.complete.retain(|seq, _| !is_covered(*seq));
         self.manifest = manifest;
         (self.detached, self.former) = (false, Vec::new());
-        if !keep {
-            self.folder.remove_history(&mut self.manifest)?;
-        }
+        if keep { Ok(()) } else { self.remove_history() }
+    }
+
+    /// Removes what the manifest names as history.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn remove_history(&mut self) -> io::Result<()> {
+        self.folder.remove_history(&mut self.manifest)?;
         Ok(())
     }
 

@@ -44,9 +44,20 @@ impl CoreState {
         self.stats.record(command.id, duration_ns, error.is_some(), self.hot.latency_tracking);
         if let Some(error) = error {
             self.stats.record_error(&error.to_string());
+            self.log_complaints();
         }
         if duration_ns >= self.hot.slow_ns || duration_ns >= self.hot.latency_event_ns {
             self.note_slow(command, args, whose, duration_ns);
+        }
+    }
+
+    /// Says in the log what was wrong with values that were to be restored.
+    #[cold]
+    fn log_complaints(&mut self) {
+        for shard in [&mut self.shard, &mut self.workbench] {
+            if let Some(complaint) = shard.complaint.take() {
+                self.shared.log.warning(format_args!("Internal error in RDB reading: integrity check failed: {complaint}"));
+            }
         }
     }
 

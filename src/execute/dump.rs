@@ -33,7 +33,10 @@ pub fn restore(cx: &mut Exec<'_>) -> Result<(), Error> {
         if cx.shard.settings.ignores_checksums { payload::opened_in_any_case } else { payload::opened };
     let body = open(cx.args[3]).ok_or(BAD_FOOTER)?;
     let rules = Rules { settings: cx.shard.settings, hasher: cx.shard.hasher().clone() };
-    let object = payload::restore(body, &rules).map_err(|_| BAD_FORMAT)?;
+    let object = payload::restore(body, &rules).map_err(|error| {
+        cx.shard.complaint = Some(error.to_string());
+        BAD_FORMAT
+    })?;
     let expire_at_ms = match ttl {
         0 => None,
         at if options.absolute => Some(at),

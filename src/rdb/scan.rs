@@ -114,7 +114,7 @@ pub enum Problem {
     #[error("Unexpected EOF reading RDB file")]
     EndsEarly,
     /// Something was changed, anywhere.
-    #[error("Wrong RDB checksum expected: ({expected:x}) but got ({found:x})")]
+    #[error("RDB CRC error: wrong RDB checksum expected: ({expected:x}) but got ({found:x})")]
     Checksum {
         /// The checksum of what is there.
         expected: u64,

@@ -176,6 +176,8 @@ pub struct Shard {
     pub expiry_paused: bool,
     /// Whether logs or files are loaded. Nothing expires meanwhile: what has expired is written there.
     pub loading: bool,
+    /// What was wrong with a value that `RESTORE` was given, for the log.
+    pub complaint: Option<String>,
     /// Whether removed keys are kept for [`Shard::take_expired`].
     pub record_expired: bool,
     /// Settings.
@@ -207,6 +209,7 @@ impl Shard {
             active_expiry: true,
             expiry_paused: false,
             loading: false,
+            complaint: None,
             record_expired: false,
             settings: Settings::default(),
             garbage: Garbage::default(),

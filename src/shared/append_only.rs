@@ -87,9 +87,9 @@ impl AppendOnly {
         change(&mut lock(&self.figures));
     }
 
-    /// Segments for all cores, in their order. What a rewrite covers then are all that were made before.
+    /// Segments for all cores, in their order; none if nothing is logged. What a rewrite covers then are all that were made before.
     pub fn set_segments(&self, segments: Vec<Prepared>) {
-        lock(&self.covered).below = segments.iter().map(|made| made.seq).min().unwrap_or(0);
+        lock(&self.covered).below = segments.iter().map(|made| made.seq).min().unwrap_or(u32::MAX);
         *lock(&self.segments) = segments.into_iter().map(Some).collect();
     }
 

@@ -11,7 +11,7 @@ use crate::core::state::CoreState;
 use crate::protocol::Error;
 use crate::runtime::io::{FileId, Handle};
 use crate::shared::lock;
-use crate::snapshots::{SnapshotPlan, SnapshotPurpose};
+use crate::snapshots::{Run, SnapshotPlan, SnapshotPurpose};
 use crate::storage::{Event, Job, Work, plain};
 
 /// Bytes of a log's first segment; each one after it has twice the size, up to `aof-segment-size`.
@@ -122,8 +122,16 @@ impl CoreState {
             figures.rewrites += 1;
         });
         let config = Arc::clone(&self.config);
-        let logs: Vec<frame::Segment> = self.shared.logs().collect();
+        let is_on = self.journal.is_on();
+        let logs: Vec<frame::Segment> = match is_on || config.appendonly {
+            true => self.shared.logs().collect(),
+            false => Vec::new(),
+        };
         let work = Work::new(move || {
+            if !is_on {
+                // What the folder holds is of an earlier time: nothing may be added to it before there is a new base.
+                *lock(&append_only.store) = None;
+            }
             let made = make_segments(&append_only, &config, &logs);
             Some(Event::SegmentsForRewrite(made.map_err(|error| plain(&error))))
         });
@@ -169,6 +177,29 @@ impl CoreState {
         self.note_cut();
         self.know_libraries(self.shared.append_only.base_libraries());
         self.log_libraries();
+    }
+
+    /// Removes files that are no longer needed.
+    pub fn remove_history(&self) {
+        let (append_only, shared) = (Arc::clone(&self.shared.append_only), Arc::clone(&self.shared));
+        let work = Work::new(move || {
+            if let Some(Err(error)) = append_only.with_store(Store::remove_history) {
+                shared.log.warning(format_args!("Can't remove AOF files of the past: {}", plain(&error)));
+            }
+            None
+        });
+        // If the storage thread is gone, they are removed after the next rewrite.
+        self.shared.storage.submit(Job::Work(self.core, work)).ok();
+    }
+
+    /// Gives up the rewrite under way, because the log is turned off.
+    pub fn give_up_rewrite(&self) {
+        let is_rewrite = |run: &Arc<Run>| run.plan.purpose == SnapshotPurpose::AofBase;
+        if let Some(run) = self.shared.snapshots.current().filter(is_rewrite) {
+            self.shared.log.notice(format_args!("Killing running AOF rewrite (which is no child process)"));
+            run.fail("the append only file is turned off");
+            self.shared.storage.wake_all();
+        }
     }
 
     /// The base is written, or it failed.

@@ -116,19 +116,13 @@ impl Hash {
     /// Of fields, values and expiries by turns, with numbers as numbers; `None` if a field occurs twice or lacks one of the
     /// others, or if an expiry is not at least 0 and at most `max_ms`. The fields may have any order.
     pub fn from_triples(pack: Listpack, max_ms: i64) -> Option<Hash> {
-        let mut elements: Vec<Str<'_>> = pack.iter().collect();
-        let (triples, []) = elements.as_chunks_mut::<3>() else { return None };
+        let elements: Vec<Str<'_>> = pack.iter().collect();
+        let (triples, []) = elements.as_chunks::<3>() else { return None };
         let in_range =
             |triple: &[Str<'_>; 3]| matches!(triple[2], Str::Int(at) if (0..=max_ms).contains(&at));
-        if !triples.iter().all(in_range) || !pack.is_unique(3) {
-            return None;
-        }
         let order = |triple: &[Str<'_>; 3]| expiry(triple[2]).unwrap_or(i64::MAX);
-        if !triples.is_sorted_by_key(order) {
-            triples.sort_by_key(order);
-            let mut sorted = Listpack::new();
-            sorted.extend(triples.as_flattened());
-            return Some(Hash(Form::Triples { pack: sorted, watched: false }));
+        if !triples.iter().all(in_range) || !triples.is_sorted_by_key(order) || !pack.is_unique(3) {
+            return None;
         }
         Some(Hash(Form::Triples { pack, watched: false }))
     }
