@@ -20,6 +20,8 @@ pub struct Figures {
     pub enabled: bool,
     /// When the rewrite under way began, Unix seconds.
     pub rewriting_since_s: Option<i64>,
+    /// The one under way is to end without a result, because the log was turned off.
+    pub given_up: bool,
     /// One begins when the snapshot under way is over.
     pub scheduled: bool,
     /// How long the last one took.

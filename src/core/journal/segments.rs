@@ -19,6 +19,9 @@ const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
 /// After a rewrite that has failed, the next begins by itself after so many seconds.
 const RETRY_S: i64 = 60;
 
+/// Why a rewrite ends without a result when nobody needs it any more.
+const TURNED_OFF: &str = "the append only file is turned off";
+
 const IN_PROGRESS: Error = Error::text("ERR Background append only file rewriting already in progress");
 
 /// What came of asking for a rewrite.
@@ -119,6 +122,7 @@ impl CoreState {
         append_only.note(|figures| {
             figures.rewriting_since_s = Some(now_s);
             figures.scheduled = false;
+            figures.given_up = false;
             figures.rewrites += 1;
         });
         let config = Arc::clone(&self.config);
@@ -144,9 +148,12 @@ impl CoreState {
     /// Segments for all cores are there: now the snapshot.
     pub(in crate::core) fn on_segments_for_rewrite(&mut self, made: Result<(), String>) {
         let begun = made.and_then(|()| {
+            if self.shared.append_only.figures().given_up {
+                return Err(TURNED_OFF.into());
+            }
             self.shared.append_only.set_base_libraries(self.shared.scripts.libraries());
             let temporary = self.shared.append_only.with_store(|store| store.temporary_base());
-            let temporary = temporary.ok_or("the log was turned off")?;
+            let temporary = temporary.ok_or(TURNED_OFF)?;
             let path = temporary.with_extension("base");
             let plan = SnapshotPlan { purpose: SnapshotPurpose::AofBase, temporary, path, holds: false };
             self.begin_snapshot(plan, Starter::Server).map_err(|error| error.to_string())
@@ -194,10 +201,16 @@ impl CoreState {
 
     /// Gives up the rewrite under way, because the log is turned off.
     pub fn give_up_rewrite(&self) {
+        let append_only = &self.shared.append_only;
+        append_only.note(|figures| figures.scheduled = false);
+        if append_only.figures().rewriting_since_s.is_none() {
+            return;
+        }
+        self.shared.log.notice(format_args!("Killing running AOF rewrite (which is no child process)"));
+        append_only.note(|figures| figures.given_up = true);
         let is_rewrite = |run: &Arc<Run>| run.plan.purpose == SnapshotPurpose::AofBase;
         if let Some(run) = self.shared.snapshots.current().filter(is_rewrite) {
-            self.shared.log.notice(format_args!("Killing running AOF rewrite (which is no child process)"));
-            run.fail("the append only file is turned off");
+            run.fail(TURNED_OFF);
             self.shared.storage.wake_all();
         }
     }
@@ -233,9 +246,9 @@ impl CoreState {
         let old_bytes = self.shared.snapshots.figures().last_old_bytes;
         self.shared.append_only.note(|figures| {
             figures.last_rewrite_s = figures.rewriting_since_s.take().map(|since_s| now_s - since_s);
-            figures.rewrite_failed = result.is_err();
+            figures.rewrite_failed = result.is_err() && !figures.given_up;
             figures.last_old_bytes = old_bytes;
-            if result.is_err() {
+            if figures.rewrite_failed {
                 figures.failures_in_a_row += 1;
                 figures.failed_at_s = now_s;
             } else {
