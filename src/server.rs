@@ -339,6 +339,10 @@ fn stop_on_signals(shared: &Arc<Shared>) -> io::Result<()> {
             };
             if !shared.ask_to_stop() {
                 shared.log.warning(format_args!("You insist... exiting now."));
+                if let Some(run) = shared.snapshots.current() {
+                    // Nobody needs a part of a snapshot.
+                    std::fs::remove_file(&run.plan.temporary).ok();
+                }
                 std::process::exit(1);
             }
             shared.log.warning(format_args!("Received {name} scheduling shutdown..."));
