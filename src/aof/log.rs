@@ -183,6 +183,8 @@ pub struct Log {
     plain_end: u64,
     writes: VecDeque<Write>,
     next_write: u32,
+    /// The write that begins the segment of the last switch.
+    start_write: Option<u32>,
     /// Failed writes: to be tried again.
     failed: Vec<(u32, Blocks)>,
     failure: Option<Failure>,
@@ -208,9 +210,12 @@ pub struct Log {
 }
 
 impl Log {
-    /// A log that begins with this segment, which is empty and has room for `size` bytes.
+    /// A log that begins with this segment, which has room for `size` bytes and holds its first line with a start.
     pub fn new(identity: frame::Segment, settings: Settings, file: FileId, size: u64, now_ns: u64) -> Log {
-        let segment = Segment::new(identity, file, size);
+        let mut segment = Segment::new(identity, file, size);
+        segment.tail.clear();
+        identity.encode_with_start(0, &mut segment.tail);
+        segment.end = segment.tail.len() as u64;
         Log {
             identity,
             seed: identity.seed(),
@@ -232,6 +237,7 @@ impl Log {
             plain_end: 0,
             writes: VecDeque::new(),
             next_write: 0,
+            start_write: None,
             failed: Vec::new(),
             failure: None,
             switched: false,
@@ -500,7 +506,19 @@ impl Log {
             self.former.push((unused.file, 0));
         }
         self.take_next();
+        // What comes first is known to be there, although the files before may be gone when it is read.
+        let mut start = [0; frame::HEADER_LEN];
+        frame::seal(&mut start, &[], self.end, self.stable, self.seed);
+        self.frames.extend_from_slice(&start);
+        self.hand_out(true, now_ns, orders);
+        self.start_write = self.writes.back().map(|write| write.id);
         files
+    }
+
+    /// Whether the beginning of the segment of the last [`Log::switch`] is on stable storage: before, the files that hold what was
+    /// logged until then are needed.
+    pub fn is_start_stable(&self) -> bool {
+        self.start_write.is_none_or(|id| self.writes.iter().all(|write| write.id != id || write.done))
     }
 
     /// What is to be done now.

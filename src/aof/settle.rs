@@ -82,7 +82,8 @@ impl Settlement {
             return Vec::new();
         }
         // Numbers at which recovery would cut.
-        let mut cuts: Vec<u64> = self.queues.iter().map(|queue| queue.first + queue.parts.len() as u64).collect();
+        let mut cuts: Vec<u64> =
+            self.queues.iter().map(|queue| queue.first + queue.parts.len() as u64).collect();
         loop {
             let mut changed = false;
             for (at, queue) in self.queues.iter().enumerate() {

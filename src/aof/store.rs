@@ -81,16 +81,22 @@ impl Store {
         if self.detached { Ok(()) } else { self.folder.store(manifest) }
     }
 
-    /// Makes a segment of `size` bytes with its first line, and room for them on the disk; the manifest names it when this returns.
+    /// Makes a segment of `size` bytes with its first line, and a start if it is to be the first of a log, and room for them on the disk; the manifest names it when this returns.
     ///
     /// # Errors
     /// What the file system says; the manifest does not name it then.
-    pub fn add_segment(&mut self, identity: Segment, size: u64, direct: bool) -> io::Result<Prepared> {
+    pub fn add_segment(
+        &mut self,
+        identity: Segment,
+        start: bool,
+        size: u64,
+        direct: bool,
+    ) -> io::Result<Prepared> {
         self.folder.create()?;
         let mut manifest = self.manifest.clone();
         let entry = manifest.add_increment(self.folder.filename());
         let path = self.folder.file(&entry);
-        let made = make_room(&path, identity, size).and_then(|()| {
+        let made = make_room(&path, identity, start, size).and_then(|()| {
             self.store(&manifest)?;
             open(&path, direct)
         });
@@ -185,11 +191,14 @@ impl Store {
 /// Writes the first line and zeroes, so that what is written there later changes nothing but data: neither size nor extents,
 /// which would cost a further write each time it is made stable. Past the page cache if that can be had: the zeroes are not
 /// worth a place there, nor the time to copy them.
-fn make_room(path: &Path, identity: Segment, size: u64) -> io::Result<()> {
+fn make_room(path: &Path, identity: Segment, start: bool, size: u64) -> io::Result<()> {
     OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
     let (mut file, _) = open(path, true)?;
     let mut first = Vec::new();
-    identity.encode(&mut first);
+    match start {
+        true => identity.encode_with_start(0, &mut first),
+        false => identity.encode(&mut first),
+    }
     let mut left = (size as usize).next_multiple_of(BLOCK_BYTES);
     while left > 0 {
         let mut blocks = Blocks::with_room(left.min(ZEROES));
@@ -224,7 +233,7 @@ mod tests {
         let folder = Folder::new(&dir, OsStr::new("aof"), OsStr::new("a.aof"));
         let mut store = Store::new(folder.clone(), Manifest::default()).unwrap();
         let made: Vec<u32> = (0..4)
-            .map(|_| store.add_segment(Segment { run: 1, shard: 0, shards: 1 }, 5000, true).unwrap())
+            .map(|_| store.add_segment(Segment { run: 1, shard: 0, shards: 1 }, true, 5000, true).unwrap())
             .map(|made| made.seq)
             .collect();
         assert_eq!(made, [1, 2, 3, 4]);

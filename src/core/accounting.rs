@@ -56,7 +56,9 @@ impl CoreState {
     fn log_complaints(&mut self) {
         for shard in [&mut self.shard, &mut self.workbench] {
             if let Some(complaint) = shard.complaint.take() {
-                self.shared.log.warning(format_args!("Internal error in RDB reading: integrity check failed: {complaint}"));
+                self.shared.log.warning(format_args!(
+                    "Internal error in RDB reading: integrity check failed: {complaint}"
+                ));
             }
         }
     }

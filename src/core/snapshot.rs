@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::admin::{SnapshotCommand, load_snapshot};
+use crate::aof::log::Log;
 use crate::command::lookup::{Command, CommandId};
 use crate::command::spec::Flags;
 use crate::command_table;
@@ -309,6 +310,10 @@ impl CoreState {
                 }
             }
             if walk.is_over() {
+                let is_base = part.run.plan.purpose == SnapshotPurpose::AofBase;
+                if is_base && !self.journal.log().is_none_or(Log::is_start_stable) {
+                    return Ok(false);
+                }
                 return match send_piece(part, self.core, Piece::End)? {
                     None => Err(true),
                     Some(_) => Ok(false),

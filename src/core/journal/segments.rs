@@ -61,7 +61,7 @@ impl CoreState {
         let append_only = Arc::clone(&self.shared.append_only);
         let identity = self.log_identity();
         let work = Work::new(move || {
-            let made = append_only.with_store(|store| store.add_segment(identity, size, direct))?;
+            let made = append_only.with_store(|store| store.add_segment(identity, false, size, direct))?;
             Some(Event::Segment(made.map_err(|error| plain(&error))))
         });
         self.journal.wants_segment = self.shared.storage.submit(Job::Work(self.core, work)).is_err();
@@ -324,7 +324,7 @@ pub fn make_segments(
     }
     let size = first_segment_bytes(config.aof_segment_size_bytes);
     let make = |store: &mut Store| -> std::io::Result<Vec<Prepared>> {
-        logs.iter().map(|&log| store.add_segment(log, size, config.aof_direct_io)).collect()
+        logs.iter().map(|&log| store.add_segment(log, true, size, config.aof_direct_io)).collect()
     };
     if let Some(made) = append_only.with_store(make) {
         append_only.set_segments(made?);

@@ -390,7 +390,10 @@ impl Scene {
             let client = &self.clients[at];
             if let Some(Due::Stage(number, stage)) = client.due.back().filter(|_| !client.waits) {
                 let shown = &self.groups[*number].stages[*stage].shown;
-                return Err(format!("client {at} (durable: {}) waits for ever, at last for {shown}", client.durable));
+                return Err(format!(
+                    "client {at} (durable: {}) waits for ever, at last for {shown}",
+                    client.durable
+                ));
             }
         }
         Ok(())
