@@ -48,6 +48,11 @@ pub fn config_set(cx: &mut Cx<'_>) -> Result<Flow, Error> {
     })?;
     cx.core.refresh_config();
     Ok(Flow::Ask(Query::ApplyConfig, |cx, _| {
+        let concerns_log = cx.args[2..].chunks(2).any(|pair| pair[0].eq_ignore_ascii_case(b"appendonly"));
+        if concerns_log && cx.core.config.appendonly && !cx.core.is_logged() {
+            // Whoever looks right now sees it begin. If it cannot, it is tried again in intervals.
+            cx.core.begin_rewrite().ok();
+        }
         cx.reply.ok();
         Ok(())
     }))

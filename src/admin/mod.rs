@@ -41,7 +41,7 @@ pub use scripting::{
 };
 pub use server::{lolwut, shutdown, time};
 pub use slowlog::{slowlog_get, slowlog_len, slowlog_reset};
-pub use snapshots::{bgsave, lastsave, save};
+pub use snapshots::{bgrewriteaof, bgsave, lastsave, save};
 pub use wait::{wait, waitaof};
 
 use crate::command::lookup::Command;

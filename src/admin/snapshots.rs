@@ -1,4 +1,4 @@
-//! `SAVE`, `BGSAVE` and `LASTSAVE`. Taking a snapshot is the core's business: the handlers only say what is wanted.
+//! `SAVE`, `BGSAVE`, `BGREWRITEAOF` and `LASTSAVE`. Taking a snapshot is the core's business: the handlers only say what is wanted.
 
 use crate::admin::{Cx, Flow, SnapshotCommand};
 use crate::protocol::Error;
@@ -30,6 +30,16 @@ pub fn bgsave(cx: &mut Cx<'_>) -> Result<Flow, Error> {
         return Ok(Flow::Done);
     }
     Ok(Flow::Snapshot(SnapshotCommand::Bgsave))
+}
+
+/// `BGREWRITEAOF`
+///
+/// # Errors
+/// If one is under way, or files cannot be worked on.
+pub fn bgrewriteaof(cx: &mut Cx<'_>) -> Result<Flow, Error> {
+    let rewrite = cx.core.begin_rewrite()?;
+    cx.reply.status(rewrite.text());
+    Ok(Flow::Done)
 }
 
 /// `LASTSAVE`: when the last snapshot succeeded, Unix seconds.

@@ -5,6 +5,12 @@ use crate::admin::{self, monitor};
 use crate::execute::keys;
 
 pub(super) static ROWS: &[Entry] = &[
+    Entry::new(Spec::new("bgrewriteaof", 1, Group::Server).flags(&[ADMIN, NOSCRIPT, NO_ASYNC_LOADING]).docs(
+        "Has the append-only log begin anew with what there is now.",
+        "1.0.0",
+        "O(1)",
+    ))
+    .session(admin::bgrewriteaof),
     Entry::new(
         Spec::new("bgsave", -1, Group::Server)
             .flags(&[ADMIN, NOSCRIPT, NO_ASYNC_LOADING])

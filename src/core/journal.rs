@@ -101,6 +101,8 @@ pub struct Journal {
     before_base: Vec<(CoreId, u64)>,
     /// The function libraries as the base and the log have them, on core 0.
     libraries: Arc<Libraries>,
+    /// The log is being turned off: nothing is collected any more.
+    ends: bool,
     /// What all cores were told of the log.
     told: Told,
     /// Clients that wait for logs that are full.
@@ -179,7 +181,7 @@ impl CoreState {
         self.journal.segments_made = 0;
         self.know_libraries(self.shared.scripts.libraries());
         self.journal.has_told = false;
-        self.shared.append_only.note(|figures| figures.enabled = true);
+        self.shared.append_only.count_log(true);
         self.journal.changes = vec![0; SLOTS];
         for shard in [&mut self.shard, &mut self.workbench] {
             shard.effects.collect(true);
@@ -191,7 +193,8 @@ impl CoreState {
     pub fn end_log(&mut self) {
         self.journal.log = None;
         self.watch_log();
-        self.shared.append_only.note(|figures| figures.enabled = false);
+        self.shared.append_only.count_log(false);
+        self.journal.ends = false;
         self.journal.changes = Vec::new();
         for shard in [&mut self.shard, &mut self.workbench] {
             shard.effects.collect(false);
@@ -205,6 +208,11 @@ impl CoreState {
         if let Some(log) = &mut self.journal.log {
             log.set(settings(&self.config));
         }
+    }
+
+    /// Whether this core logs what it does, and goes on doing so.
+    pub fn is_logged(&self) -> bool {
+        self.journal.is_on() && !self.journal.ends
     }
 
     /// Whether the client of a command gets no reply before everything is safe.
@@ -235,14 +243,22 @@ impl CoreState {
             log.note_time(self.now_us / 1_000_000);
         }
         let end = log.append(effects.iter(), txn);
+        let mut everywhere = false;
         for slot in effects.further() {
             self.journal.changes[usize::from(slot.number())] = end;
         }
         for effect in effects.iter() {
             match effect.reach {
                 Reach::Slot(slot) => self.journal.changes[usize::from(slot.number())] = end,
-                Reach::Everywhere => self.journal.changes.fill(end),
+                Reach::Everywhere => {
+                    self.journal.changes.fill(end);
+                    everywhere = true;
+                }
             }
+        }
+        if everywhere && self.map.shards() > 1 {
+            // Who loads the logs one after the other applies it to what others hold.
+            self.shared.append_only.note(|figures| figures.scheduled = true);
         }
         end
     }

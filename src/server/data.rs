@@ -71,7 +71,7 @@ fn begin_store(shared: &Shared, config: &Arc<Config>, manifest: Manifest) -> std
     *lock(&shared.append_only.store) = Some(store);
     shared.append_only.note(|figures| figures.base_bytes = base + complete);
     let logs: Vec<_> = shared.logs().collect();
-    make_segments(&shared.append_only, config, &logs)
+    make_segments(&shared.append_only, config, &logs, true)
 }
 
 /// A folder whose logs begin with nothing has a base all the same, as tools expect.

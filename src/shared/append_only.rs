@@ -16,8 +16,6 @@ use crate::script::Libraries;
 /// What `INFO` shows.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Figures {
-    /// Cores log what they do.
-    pub enabled: bool,
     /// When the rewrite under way began, Unix seconds.
     pub rewriting_since_s: Option<i64>,
     /// The one under way is to end without a result, because the log was turned off.
@@ -76,6 +74,8 @@ pub struct AppendOnly {
     full: AtomicU32,
     /// Bases that were completed.
     bases: AtomicU64,
+    /// Cores that log what they do.
+    logs: AtomicU32,
 }
 
 impl AppendOnly {
@@ -87,6 +87,28 @@ impl AppendOnly {
     /// Changes the figures.
     pub fn note(&self, change: impl FnOnce(&mut Figures)) {
         change(&mut lock(&self.figures));
+    }
+
+    /// A rewrite begins now (Unix seconds), unless one is under way.
+    pub fn begin_rewrite(&self, now_s: i64) -> bool {
+        let mut figures = lock(&self.figures);
+        if figures.rewriting_since_s.is_some() {
+            return false;
+        }
+        figures.rewriting_since_s = Some(now_s);
+        (figures.scheduled, figures.given_up) = (false, false);
+        figures.rewrites += 1;
+        true
+    }
+
+    /// Whether any core logs what it does.
+    pub fn is_logged(&self) -> bool {
+        self.logs.load(Ordering::Relaxed) > 0
+    }
+
+    /// A core begins or ends its log.
+    pub fn count_log(&self, begins: bool) {
+        change(&self.logs, !begins, begins);
     }
 
     /// Segments for all cores, in their order; none if nothing is logged. What a rewrite covers then are all that were made before.

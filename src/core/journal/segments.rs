@@ -23,6 +23,9 @@ const RETRY_S: i64 = 60;
 const TURNED_OFF: &str = "the append only file is turned off";
 
 const IN_PROGRESS: Error = Error::text("ERR Background append only file rewriting already in progress");
+const CANNOT: Error = Error::text(
+    "ERR Can't execute an AOF background rewriting. Please check the server logs for more information.",
+);
 
 /// What came of asking for a rewrite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,16 @@ pub enum Rewrite {
     Started,
     /// It begins when the snapshot under way is over.
     Scheduled,
+}
+
+impl Rewrite {
+    /// What `BGREWRITEAOF` answers.
+    pub fn text(self) -> &'static str {
+        match self {
+            Rewrite::Started => "Background append only file rewriting started",
+            Rewrite::Scheduled => "Background append only file rewriting scheduled",
+        }
+    }
 }
 
 /// How a server of so many shards sizes a shard's first segment.
@@ -108,23 +121,21 @@ impl CoreState {
     /// else it only replaces the files.
     ///
     /// # Errors
-    /// If one is under way.
+    /// If one is under way, or files cannot be worked on.
     pub fn begin_rewrite(&mut self) -> Result<Rewrite, Error> {
         let append_only = Arc::clone(&self.shared.append_only);
         if append_only.figures().rewriting_since_s.is_some() {
             return Err(IN_PROGRESS);
         }
-        if self.shared.snapshots.current().is_some() {
-            append_only.note(|figures| figures.scheduled = true);
+        // What is being turned off is turned off first.
+        let ends = append_only.is_logged() && !(self.is_logged() && self.config.appendonly);
+        if self.shared.snapshots.current().is_some() || self.loading.is_some() || ends {
+            append_only.note(|figures| (figures.scheduled, figures.failures_in_a_row) = (true, 0));
             return Ok(Rewrite::Scheduled);
         }
-        let now_s = self.now_us / 1_000_000;
-        append_only.note(|figures| {
-            figures.rewriting_since_s = Some(now_s);
-            figures.scheduled = false;
-            figures.given_up = false;
-            figures.rewrites += 1;
-        });
+        if !append_only.begin_rewrite(self.now_us / 1_000_000) {
+            return Err(IN_PROGRESS);
+        }
         let config = Arc::clone(&self.config);
         let is_on = self.journal.is_on();
         let logs: Vec<frame::Segment> = match is_on || config.appendonly {
@@ -132,15 +143,12 @@ impl CoreState {
             false => Vec::new(),
         };
         let work = Work::new(move || {
-            if !is_on {
-                // What the folder holds is of an earlier time: nothing may be added to it before there is a new base.
-                *lock(&append_only.store) = None;
-            }
-            let made = make_segments(&append_only, &config, &logs);
+            let made = make_segments(&append_only, &config, &logs, false);
             Some(Event::SegmentsForRewrite(made.map_err(|error| plain(&error))))
         });
         if self.shared.storage.submit(Job::Work(self.core, work)).is_err() {
             self.end_rewrite(Err("there is no storage thread".into()));
+            return Err(CANNOT);
         }
         Ok(Rewrite::Started)
     }
@@ -276,7 +284,7 @@ impl CoreState {
         let percentage = u64::from(self.config.auto_aof_rewrite_percentage);
         let is_large =
             percentage > 0 && bytes >= self.config.auto_aof_rewrite_min_size_bytes && growth >= percentage;
-        let turns_on = self.config.appendonly && !figures.enabled;
+        let turns_on = self.config.appendonly && !self.shared.append_only.is_logged();
         let is_lossy = self.shared.append_only.is_lossy();
         if figures.scheduled || (turns_on || is_large || is_lossy) && !waits {
             if is_large && !figures.scheduled {
@@ -291,9 +299,11 @@ impl CoreState {
     /// Turns the log of this core off when the configuration says so, after everything is on stable storage.
     pub(in crate::core) fn turn_log_off_if_wanted(&mut self) {
         let Some(log) = &mut self.journal.log else { return };
-        if self.config.appendonly {
+        if self.config.appendonly && !self.journal.ends {
             return;
         }
+        // From now on it is not complete, whatever the configuration says next.
+        self.journal.ends = true;
         for shard in [&mut self.shard, &mut self.workbench] {
             shard.effects.collect(false);
         }
@@ -313,10 +323,13 @@ pub fn make_segments(
     append_only: &crate::shared::append_only::AppendOnly,
     config: &crate::config::Config,
     logs: &[frame::Segment],
+    at_start: bool,
 ) -> std::io::Result<()> {
     {
+        let is_logged = append_only.is_logged() || at_start;
         let mut store = lock(&append_only.store);
-        if store.is_none() {
+        // What was logged before says nothing of what came after.
+        if store.is_none() || !is_logged {
             let folder = folder_of(config);
             let manifest = folder.load().map_err(std::io::Error::other)?;
             *store = Some(Store::detached(folder, manifest)?);
