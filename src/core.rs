@@ -25,7 +25,7 @@ mod upkeep;
 mod watching;
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::BusyPoll;
 use crate::core::state::CoreState;
@@ -36,6 +36,10 @@ use crate::runtime::io::{CoreId, Event, Gather, Io, Mailbox};
 const SPIN_MAX_NS: u64 = 100_000;
 /// Batches of other cores handled in one turn, so that a flood of them delays no connection.
 const BATCHES_PER_TURN: usize = 64;
+
+/// How long a core that ends waits for commands over several shards, and for its log.
+const WORK_MAX: Duration = Duration::from_millis(500);
+const SETTLING_MAX: Duration = Duration::from_secs(10);
 
 /// How long a sleeping core may let requests gather, in nanoseconds.
 const GATHER_NS: u64 = 50_000;
@@ -113,6 +117,36 @@ impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
         self.state.shared.await_deafness();
         self.state.close_all(&mut self.io);
         self.io.poll();
+        self.settle();
+    }
+
+    /// Nobody sends anything any more: waits until what was begun is done and logged, on all cores, and all logs are on stable
+    /// storage.
+    fn settle(&mut self) {
+        let begun = Instant::now();
+        let mut was_settled = false;
+        loop {
+            let busy = self.turn();
+            let patient = begun.elapsed() < WORK_MAX;
+            let settled = !busy && self.state.has_settled(patient);
+            if settled != was_settled {
+                self.state.shared.note_settled(settled);
+                was_settled = settled;
+            }
+            // In this order: what a core sent before it was settled is here now.
+            if settled && self.state.shared.is_settled() && !self.mailbox.has_mail() {
+                break;
+            }
+            if begun.elapsed() >= SETTLING_MAX {
+                break;
+            }
+            if busy {
+                self.io.poll();
+            } else {
+                self.io.wait(Duration::from_millis(1), Gather::NONE);
+            }
+        }
+        self.state.finish_log();
     }
 
     /// One turn: handles all that has come in. Returns whether there is more to do right away.

@@ -211,6 +211,9 @@ fn serve(config: Config, log: Log, cpus: &[usize]) -> ExitCode {
     }
     shared.storage.close();
     storage.join().expect("panics abort the process");
+    if let Err(error) = shared.append_only.finish() {
+        shared.log.warning(format_args!("Can't cut the append only files at their ends: {}", plain(&error)));
+    }
     withdraw(&shared);
     let is_loaded = shared.load().is_none_or(|load| load.failure().is_none());
     if failures.is_empty() && is_loaded { ExitCode::SUCCESS } else { ExitCode::FAILURE }

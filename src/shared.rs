@@ -92,6 +92,8 @@ pub struct Shared {
     pub stopping: AtomicBool,
     /// Cores that listen for connections.
     listening: AtomicU32,
+    /// Cores that have nothing more to do, at the end.
+    settled: AtomicU32,
     /// The loading of the data set that is going on, or the last one.
     load: Mutex<Option<Arc<Load>>>,
     /// The slow log.
@@ -154,6 +156,7 @@ impl Shared {
             tracked_keys: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
             listening: AtomicU32::new(map.shards() as u32),
+            settled: AtomicU32::new(0),
             load: Mutex::default(),
             slowlog: Mutex::new(SlowLog::default()),
             latency: Mutex::new(LatencyMonitor::default()),
@@ -215,6 +218,19 @@ impl Shared {
         while self.listening.load(Ordering::Relaxed) > 0 && Instant::now() < deadline {
             std::thread::sleep(Duration::from_micros(200));
         }
+    }
+
+    /// At the end a core has nothing more to do, or has got something again.
+    pub fn note_settled(&self, settled: bool) {
+        match settled {
+            true => self.settled.fetch_add(1, Ordering::AcqRel),
+            false => self.settled.fetch_sub(1, Ordering::AcqRel),
+        };
+    }
+
+    /// Whether no core has anything more to do.
+    pub fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire) as usize == self.map.shards()
     }
 
     /// The loading of the data set that is going on, or the last one.

@@ -6,6 +6,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use support::client::Client;
+use support::redis;
 use support::resp::Value;
 use support::server::Server;
 
@@ -223,4 +224,46 @@ fn flushes_begin_rewrites_on_several_shards() {
         c.call(&["SET", "after", "x"]);
     }
     assert!(!logs(&server).contains("FLUSHALL"));
+}
+
+#[test]
+fn after_a_clean_stop_stock_redis_goes_on() {
+    for shards in SHARDS {
+        for by_signal in [false, true] {
+            let mut server = start(shards, &["--appendonly", "yes", "--appendfsync", "no"]);
+            let mut c = server.client();
+            c.call(&["FUNCTION", "LOAD", "#!lua name=lib\nredis.register_function('f', function() return 7 end)"]);
+            for key in 0..200 {
+                c.call(&["SET", &format!("key:{key}"), &key.to_string()]);
+                c.call(&["MSET", &format!("a:{key}"), "1", &format!("b:{key}"), "2"]);
+                c.call(&["RPUSH", &format!("list:{}", key % 7), "x"]);
+            }
+            c.call(&["FLUSHDB"]);
+            // On several shards a rewrite has to follow before others can read the logs.
+            let is_over = |c: &mut Client| info(c, "aof_rewrite_in_progress") + &info(c, "aof_rewrite_scheduled") == "00";
+            until("the rewrite is over", || is_over(&mut c));
+            c.call(&["MSET", "a", "1", "b", "2", "c", "3"]);
+            if by_signal {
+                server.signal("TERM");
+            } else {
+                c.send(&["SHUTDOWN"]).unwrap();
+            }
+            assert_eq!(server.wait(Duration::from_secs(20)).code(), Some(0));
+            let log = server.log();
+            assert!(!log.contains("not on stable storage") && !log.contains("Can't cut"), "{log}");
+            let folder = server.folder().join("appendonlydir");
+            for entry in fs::read_dir(&folder).unwrap() {
+                let path = entry.unwrap().path();
+                let is_log = path.to_string_lossy().ends_with(".aof");
+                assert!(!is_log || !fs::read(&path).unwrap().contains(&0), "{}", path.display());
+            }
+            let folder = server.folder().to_str().unwrap();
+            let redis = redis::start(&["--dir", folder, "--appendonly", "yes"]);
+            let mut c = redis.client();
+            let values = Value::Array(["1", "2", "3"].map(Value::bulk).to_vec());
+            assert_eq!(c.call(&["MGET", "a", "b", "c"]), values, "{shards} shards");
+            assert_eq!(c.call(&["FCALL", "f", "0"]), Value::Int(7));
+            assert_eq!(c.call(&["DBSIZE"]), Value::Int(3), "{shards} shards");
+        }
+    }
 }

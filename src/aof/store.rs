@@ -165,6 +165,26 @@ impl Store {
         Ok(())
     }
 
+    /// At a clean stop: cuts the segments in which logs end there, and drops those that nobody has used. Where the end is not known
+    /// the segment stays as it is.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn finish(&mut self, ends: &[(u32, Option<u64>)]) -> io::Result<()> {
+        for (seq, end) in ends {
+            if let Some(end) = end {
+                self.complete(*seq, *end)?;
+            }
+        }
+        let is_used = |seq: i64| {
+            self.complete.get(&seq).is_some_and(|&end| end > 0)
+                || ends.iter().any(|(used, end)| end.is_none() && i64::from(*used) == seq)
+        };
+        let all = self.manifest.increments.iter().map(|entry| entry.seq);
+        let unused: Vec<u32> = all.filter(|&seq| !is_used(seq)).map(|seq| seq as u32).collect();
+        self.drop_segments(&unused)
+    }
+
     /// Drops segments that hold nothing, at a clean stop.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! at the cut each core goes on in its own, or begins its log there, and says which segments the base covers; when the base is
 //! complete, it takes their place. Turning the log on is a rewrite that covers whatever the folder held before.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -76,6 +77,8 @@ pub struct AppendOnly {
     bases: AtomicU64,
     /// Cores that log what they do.
     logs: AtomicU32,
+    /// Where the logs end, by segment, if that is known.
+    ends: Mutex<Vec<(u32, Option<u64>)>>,
 }
 
 impl AppendOnly {
@@ -193,6 +196,20 @@ impl AppendOnly {
     /// Sets what [`AppendOnly::base_libraries`] returns.
     pub fn set_base_libraries(&self, libraries: Arc<Libraries>) {
         *lock(&self.base_libraries) = libraries;
+    }
+
+    /// A core has ended, and the last segments of its log end there; at a place that is not known if not all was written.
+    pub fn note_ends(&self, ends: impl Iterator<Item = (u32, Option<u64>)>) {
+        lock(&self.ends).extend(ends);
+    }
+
+    /// All cores and the storage thread have ended: leaves nothing behind but what was logged.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn finish(&self) -> io::Result<()> {
+        let ends = std::mem::take(&mut *lock(&self.ends));
+        self.with_store(|store| store.finish(&ends)).unwrap_or(Ok(()))
     }
 
     /// Whether the manifest on disk names a base and the segments that follow it.

@@ -2,6 +2,7 @@
 //! see [`AppendOnly`](crate::shared::append_only::AppendOnly).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::aof::frame;
 use crate::aof::manifest::Folder;
@@ -270,7 +271,8 @@ impl CoreState {
     /// `CONFIG SET appendonly`, and rewrites that are due. Called on core 0 in intervals.
     pub(in crate::core) fn keep_up_append_only(&mut self) {
         let figures = self.shared.append_only.figures();
-        if figures.rewriting_since_s.is_some() || self.loading.is_some() {
+        let stops = self.shared.stopping.load(Ordering::Relaxed);
+        if figures.rewriting_since_s.is_some() || self.loading.is_some() || stops {
             return;
         }
         if !self.config.appendonly && !figures.scheduled {
@@ -294,6 +296,30 @@ impl CoreState {
             }
             self.begin_rewrite().ok();
         }
+    }
+
+    /// Whether nothing is under way on this core that is to be logged, and all that was logged is on stable storage. Who is not
+    /// `patient` does not wait for commands over several shards: a last snapshot may hold them for ever.
+    pub(in crate::core) fn has_settled(&mut self, patient: bool) -> bool {
+        self.bring_log_to_safety();
+        let is_done = self.txns.is_empty() || !patient;
+        is_done && self.journal.log.as_ref().is_none_or(|log| log.is_settled())
+    }
+
+    /// The core ends: says where its log does.
+    pub(in crate::core) fn finish_log(&mut self) {
+        let Some(log) = &self.journal.log else { return };
+        if !log.is_settled() {
+            self.shared.log.warning(format_args!(
+                "The end of the log of shard {} is not on stable storage: {} bytes are missing",
+                self.core.0,
+                log.unstable_bytes()
+            ));
+            let files = log.files().map(|file| (file.0, None));
+            return self.shared.append_only.note_ends(files);
+        }
+        let (file, end, _) = log.ends();
+        self.shared.append_only.note_ends([(file.0, Some(end))].into_iter());
     }
 
     /// Turns the log of this core off when the configuration says so, after everything is on stable storage.
