@@ -131,6 +131,9 @@ pub fn load_snapshot(core: &mut CoreState, mode: LoadMode) -> Result<(Query, The
         FAILED
     })?;
     Ok((Query::Load, |cx, _| {
+        if cx.core.shared.load().is_some_and(|load| load.is_refused()) {
+            return Err(FAILED);
+        }
         cx.core.shared.log.warning(format_args!("DB reloaded by DEBUG RELOAD"));
         cx.reply.ok();
         Ok(())

@@ -80,7 +80,9 @@ impl CoreState {
         for core in self.map.all() {
             let message = Message::Ask { number, query: Box::new(query.clone()) };
             // What may take long here waits until the others, who shall work at the same time, have the question.
-            if core == self.core && matches!(query, Query::Debug { .. }) {
+            // A program that does nothing but ask must not keep this core to itself.
+            let takes_long = matches!(query, Query::Debug { .. }) || program.is_some();
+            if core == self.core && takes_long {
                 self.next_turn.push(message);
             } else {
                 self.send(core, message);

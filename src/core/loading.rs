@@ -84,6 +84,8 @@ struct Rdb {
     rules: Rules,
     /// Nothing is loaded before this time, Unix microseconds (`key-load-delay`).
     rests_until_us: i64,
+    /// The server goes on if a library cannot be loaded.
+    may_be_refused: bool,
     /// Keys to be put in together, so that the waits for memory overlap.
     window: Vec<(usize, KeyDigest, Item)>,
 }
@@ -336,6 +338,7 @@ impl CoreState {
                     now_ms: self.now_ms(),
                     rules,
                     rests_until_us: 0,
+                    may_be_refused: loading.answer.is_some(),
                     window: Vec::with_capacity(KEYS_AT_ONCE),
                 }));
             }
@@ -432,7 +435,14 @@ impl CoreState {
                 }
                 Some(Record::Library(code)) if core.index() == 0 => {
                     let loaded = self.engine.load_library(&code, load.mode.replace);
-                    loaded.map_err(|error| Failure::fatal(format!("Failed loading library, {error}")))?;
+                    if let Err(error) = loaded {
+                        let reason = format!("Failed loading library, {error}");
+                        if !rdb.may_be_refused {
+                            return Err(Failure::fatal(reason));
+                        }
+                        self.shared.log.warning(format_args!("{reason}"));
+                        load.refuse();
+                    }
                 }
                 Some(Record::Aux { name, value }) if core.index() == 0 => self.note(load, &name, &value),
                 Some(_) => {}
@@ -486,6 +496,9 @@ impl CoreState {
 
     /// Puts keys into the databases.
     fn put_in(&mut self, load: &Load, rdb: &mut Rdb) -> Result<(), Failure> {
+        if load.is_refused() {
+            rdb.window.clear();
+        }
         load.keys_loaded.fetch_add(rdb.window.len() as u64, Ordering::Relaxed);
         for keys in rdb.window.chunk_by(|(a, ..), (b, ..)| a == b) {
             self.shard.dbs[keys[0].0].prefetch(keys.iter().map(|(_, digest, _)| *digest));

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -158,6 +158,8 @@ pub struct Load {
     pub keys_expired: AtomicU64,
     /// Keys left out because their value had no elements.
     pub keys_empty: AtomicU64,
+    /// A library could not be loaded into a server that goes on without what follows it.
+    refused: AtomicBool,
     /// Why it has failed, in lines.
     failure: OnceLock<Vec<String>>,
     over: Mutex<bool>,
@@ -223,6 +225,7 @@ impl Load {
             keys_loaded: AtomicU64::new(0),
             keys_expired: AtomicU64::new(0),
             keys_empty: AtomicU64::new(0),
+            refused: AtomicBool::new(false),
             failure: OnceLock::new(),
             over: Mutex::new(false),
             ended: Condvar::new(),
@@ -260,6 +263,16 @@ impl Load {
     pub fn go_through(&self, bytes: u64, all: bool) {
         let weight = if all { 1 } else { self.portions.len() as u64 };
         self.gone_through.fetch_add(bytes * weight, Ordering::Relaxed);
+    }
+
+    /// Nothing more of it is loaded, and the server goes on.
+    pub fn refuse(&self) {
+        self.refused.store(true, Ordering::Release);
+    }
+
+    /// Whether [`Load::refuse`] was called.
+    pub fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Acquire)
     }
 
     /// It has failed, for reasons given as lines. True for the first who says so.
