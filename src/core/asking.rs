@@ -81,7 +81,8 @@ impl CoreState {
             let message = Message::Ask { number, query: Box::new(query.clone()) };
             // What may take long here waits until the others, who shall work at the same time, have the question.
             // A program that does nothing but ask must not keep this core to itself.
-            let takes_long = matches!(query, Query::Debug { .. }) || program.is_some();
+            let by_program = self.asks.get(&number).is_some_and(|asking| asking.program.is_some());
+            let takes_long = by_program || matches!(query, Query::Debug { .. });
             if core == self.core && takes_long {
                 self.next_turn.push(message);
             } else {
