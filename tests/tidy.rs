@@ -124,8 +124,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "core", "shared", "storage", "aof", "rdb", "net", "route", "command", "observe", "shard", "config",
-            "runtime", "base",
+            "core", "shared", "storage", "aof", "rdb", "net", "route", "command", "observe", "shard",
+            "config", "runtime", "base",
         ],
     ),
 ];

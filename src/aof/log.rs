@@ -452,7 +452,8 @@ impl Log {
         if let Some(part) = self.parts.iter_mut().find(|part| part.is_of(coordinator, number)) {
             part.settled = true;
         }
-        while self.parts.pop_front_if(|part| part.settled).is_some() {
+        while self.parts.front().is_some_and(|part| part.settled) {
+            self.parts.pop_front();
             self.told = self.told.saturating_sub(1);
             self.asked = self.asked.saturating_sub(1);
         }
@@ -586,7 +587,7 @@ impl Log {
         let block = BLOCK_BYTES as u64;
         let mut image = Vec::with_capacity(segment.tail.len() + self.frames.len() + BLOCK_BYTES);
         let mut offset = segment.end / block * block;
-        if is_idle || segment.end % block == 0 {
+        if is_idle || segment.end.is_multiple_of(block) {
             image.extend_from_slice(&segment.tail);
         } else {
             offset += block;

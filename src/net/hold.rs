@@ -44,7 +44,8 @@ impl Hold {
     /// Takes what waits no more, in order.
     pub fn take(&mut self, safe: u64) -> Vec<u8> {
         let mut out = Vec::new();
-        while let Some((_, bytes)) = self.parked.pop_front_if(|(until, _)| *until <= safe) {
+        while self.parked.front().is_some_and(|(until, _)| *until <= safe) {
+            let Some((_, bytes)) = self.parked.pop_front() else { break };
             self.bytes -= bytes.len();
             if out.is_empty() {
                 out = bytes;

@@ -112,9 +112,9 @@ fn snapshot(keys: usize) -> Vec<u8> {
     [&file::head(9)[..], &body, &file::tail(&sum, true)].concat()
 }
 
-fn log(core: Option<u16>, path: &PathBuf) -> LogPart {
+fn log(core: Option<u16>, path: &Path) -> LogPart {
     let scope = if core.is_some() { Scope::OwnShard } else { Scope::Everything };
-    LogPart { core: core.map(CoreId), scope, path: path.clone(), range: 0..u64::MAX }
+    LogPart { core: core.map(CoreId), scope, path: path.to_owned(), range: 0..u64::MAX }
 }
 
 fn logs(logs: Vec<LogPart>) -> LoadPlan {

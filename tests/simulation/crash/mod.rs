@@ -13,7 +13,7 @@ use corelane::aof::frame::{Opening, Segment};
 use corelane::aof::manifest::Manifest;
 use corelane::aof::recover::{Content, Piece, Plan, Rules, plan_with};
 use corelane::config::AppendFsync;
-use corelane::net::client::Replay;
+use corelane::net::client::{Replay, Scope};
 use corelane::runtime::io::{CoreId, FileId, Handle};
 use corelane::runtime::sim::{Faults, Files};
 
@@ -221,7 +221,7 @@ fn load(cluster: &mut Cluster, plan: &Plan, files: &Files) -> Result<(), String>
             cluster.rest();
             let clients = &mut cluster.cores[usize::from(shard)].state.clients;
             let client = clients.iter_mut().next().expect("it is the only one");
-            client.replay = Some(Box::new(Replay { own_shard: true, damage: None }));
+            client.replay = Some(Box::new(Replay { scope: Scope::OwnShard, damage: None }));
             let conn = client.conn;
             cluster.world.send(user.link, &bytes);
             cluster.rest();
