@@ -252,6 +252,9 @@ impl CoreState {
             Ok(()) => log.notice(format_args!("Background AOF rewrite finished successfully")),
             Err(error) => log.warning(format_args!("Background AOF rewrite terminated by error: {error}")),
         }
+        if result.is_ok() {
+            self.shared.append_only.count_base();
+        }
         let old_bytes = self.shared.snapshots.figures().last_old_bytes;
         self.shared.append_only.note(|figures| {
             figures.last_rewrite_s = figures.rewriting_since_s.take().map(|since_s| now_s - since_s);
@@ -261,7 +264,6 @@ impl CoreState {
                 figures.failures_in_a_row += 1;
                 figures.failed_at_s = now_s;
             } else {
-                self.shared.append_only.count_base();
                 figures.failures_in_a_row = 0;
                 figures.base_bytes = figures.complete_bytes;
             }
