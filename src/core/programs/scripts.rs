@@ -269,7 +269,10 @@ impl CoreState {
                     about.resp = resp;
                     match run.with_args(|args| self.run_called(number, program, about, args)) {
                         Called::Replied(reply) => *resume = Resume::Reply(reply),
-                        Called::Asks => return Progress::Asks,
+                        Called::Asks => {
+                            self.announce_slow(about);
+                            return Progress::Asks;
+                        }
                         Called::Beyond => return Progress::Beyond,
                     }
                     // The engine measures from one command to the next.
