@@ -48,7 +48,7 @@ struct Line(VecDeque<Place>);
 impl Line {
     /// Whether a newcomer would have to wait.
     fn admits(&self, mode: Mode) -> bool {
-        self.0.iter().all(|place| place.mode.compatible(mode))
+        self.0.back().is_none_or(|last| last.clear && last.mode.compatible(mode))
     }
 
     fn join(&mut self, ticket: TicketId, mode: Mode, clear: bool) {
@@ -57,16 +57,17 @@ impl Line {
 
     /// Takes a ticket out and returns those that have become clear by it.
     fn leave(&mut self, ticket: TicketId) -> Vec<TicketId> {
-        self.0.retain(|place| place.ticket != ticket);
+        if let Some(at) = self.0.iter().position(|place| place.ticket == ticket) {
+            self.0.remove(at);
+        }
+        // Lines may be long: nobody who is clear is looked at again.
         let mut cleared = Vec::new();
-        for at in 0..self.0.len() {
-            let mode = self.0[at].mode;
-            if !self.0.iter().take(at).all(|before| before.mode.compatible(mode)) {
-                break; // Everyone behind an incompatible pair stands behind an incompatible one, too.
+        for at in self.0.partition_point(|place| place.clear)..self.0.len() {
+            if at > 0 && !self.0[0].mode.compatible(self.0[at].mode) {
+                break;
             }
-            if !std::mem::replace(&mut self.0[at].clear, true) {
-                cleared.push(self.0[at].ticket);
-            }
+            self.0[at].clear = true;
+            cleared.push(self.0[at].ticket);
         }
         cleared
     }
