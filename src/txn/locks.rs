@@ -42,6 +42,7 @@ struct Place {
     clear: bool,
 }
 
+/// Who is clear stands in front, and all of those are compatible, so of one mode.
 #[derive(Debug, Default)]
 struct Line(VecDeque<Place>);
 
