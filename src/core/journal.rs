@@ -311,7 +311,7 @@ impl CoreState {
 
     /// Whether what is logged here would be found again: there is a base that it follows.
     fn is_recoverable(&self) -> bool {
-        self.journal.is_on() && self.shared.append_only.has_base()
+        self.is_logged() && self.shared.append_only.has_base()
     }
 
     /// Answers those who have asked before there was a base, if there is one now. Called in intervals.
