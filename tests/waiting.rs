@@ -233,7 +233,11 @@ fn after_a_clean_stop_stock_redis_goes_on() {
         for by_signal in [false, true] {
             let mut server = start(shards, &["--appendonly", "yes", "--appendfsync", "no"]);
             let mut c = server.client();
-            c.call(&["FUNCTION", "LOAD", "#!lua name=lib\nredis.register_function('f', function() return 7 end)"]);
+            c.call(&[
+                "FUNCTION",
+                "LOAD",
+                "#!lua name=lib\nredis.register_function('f', function() return 7 end)",
+            ]);
             for key in 0..200 {
                 c.call(&["SET", &format!("key:{key}"), &key.to_string()]);
                 c.call(&["MSET", &format!("a:{key}"), "1", &format!("b:{key}"), "2"]);
@@ -241,7 +245,9 @@ fn after_a_clean_stop_stock_redis_goes_on() {
             }
             c.call(&["FLUSHDB"]);
             // On several shards a rewrite has to follow before others can read the logs. Once it is not scheduled, it has begun.
-            let is_over = |c: &mut Client| info(c, "aof_rewrite_scheduled") + &info(c, "aof_rewrite_in_progress") == "00";
+            let is_over = |c: &mut Client| {
+                info(c, "aof_rewrite_scheduled") + &info(c, "aof_rewrite_in_progress") == "00"
+            };
             until("the rewrite is over", || is_over(&mut c));
             c.call(&["MSET", "a", "1", "b", "2", "c", "3"]);
             if by_signal {

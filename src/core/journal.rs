@@ -41,6 +41,7 @@ use crate::runtime::blocks::Blocks;
 use crate::runtime::io::{ConnId, CoreId, FileId, Handle, Io};
 use crate::script::Libraries;
 use crate::shard::{Effects, Reach};
+use crate::txn::coordinator::{Txn, Work};
 
 /// The core that finds out which transactions are settled.
 const SETTLER: CoreId = CoreId(0);
@@ -344,8 +345,20 @@ impl CoreState {
         until <= self.journal.safe()
     }
 
-    /// Cuts what a transaction has done into the parts of the shards.
-    pub(super) fn parts_of(&mut self, id: TxnId, mut effects: Effects) -> LogParts {
+    /// Notes what a transaction may have seen here: anything on this shard, if that was not lent but united with the others. Returns
+    /// whether something of it is not safe.
+    pub(super) fn has_seen_here(&mut self, txn: &Txn) -> bool {
+        let end = self.log_end();
+        let unsafe_here = txn.durable && txn.work == Work::Whole && !self.is_safe(end);
+        if unsafe_here {
+            self.hold_client(txn.to.conn, end);
+        }
+        unsafe_here
+    }
+
+    /// Cuts what a transaction has done into the parts of the shards. `saw_here`: it has seen what is not safe on this shard, which has a
+    /// part then, if only an empty one: what follows from something that is lost is lost, too.
+    pub(super) fn parts_of(&mut self, id: TxnId, mut effects: Effects, saw_here: bool) -> LogParts {
         let mut parts = LogParts::new();
         for effect in effects.iter() {
             let shards = match effect.reach {
@@ -357,6 +370,9 @@ impl CoreState {
             }
         }
         effects.clear();
+        if saw_here && !parts.is_empty() {
+            parts.entry(self.core).or_default();
+        }
         if parts.len() > 1 {
             let participants: Vec<u16> = parts.keys().map(|shard| shard.0).collect();
             let txn = frame::Txn { coordinator: id.coordinator.0, number: id.number, participants };

@@ -417,7 +417,10 @@ impl CoreState {
         };
         let effects = std::mem::take(&mut program.effects);
         let mut parts = match &txn {
-            Some((txn, ..)) => self.parts_of(txn.id, effects),
+            Some((txn, ..)) => {
+                let saw_here = self.has_seen_here(txn);
+                self.parts_of(txn.id, effects, saw_here)
+            }
             None => {
                 program.effects = effects;
                 self.log_program(&mut program);

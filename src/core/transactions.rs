@@ -222,15 +222,12 @@ impl CoreState {
         error: Option<&Error>,
         effects: Effects,
     ) -> LogParts {
-        let mut parts = self.parts_of(txn.id, effects);
+        let saw_here = self.has_seen_here(txn);
+        let mut parts = self.parts_of(txn.id, effects, saw_here);
         let out = match txn.durable {
             true => self.await_parts(&mut parts, txn.to, false, out),
             false => Some(out),
         };
-        if txn.durable && txn.work == Work::Whole {
-            // It may have seen anything on this shard.
-            self.hold_client(txn.to.conn, self.log_end());
-        }
         self.account_txn(txn, args, error);
         if let Some(out) = out {
             self.hand_over(txn.to, &out);
@@ -293,7 +290,7 @@ impl CoreState {
         places.retain(|_, place| !place.keys.is_empty());
         let shards = places.keys().copied().collect();
         txn.to = to;
-        let parts = self.parts_of(txn.id, effects);
+        let parts = self.parts_of(txn.id, effects, false);
         self.give_back(txn, loan.into(), Traces::default(), parts, |shard| {
             places.remove(&shard).map(Standing::Joins)
         });

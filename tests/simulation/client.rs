@@ -19,6 +19,7 @@ pub(crate) struct Recorder {
     records: Vec<Record>,
     connections: usize,
     lost: usize,
+    refused: usize,
 }
 
 struct Record {
@@ -38,10 +39,19 @@ impl Recorder {
         self.lost
     }
 
+    /// How many operations the server has refused because it cannot log.
+    pub(crate) fn refused(&self) -> usize {
+        self.refused
+    }
+
     /// The history. Its times are those at which the server received requests and sent replies: closer together than
     /// what clients see, and still every effect must lie between them. What never reached the server is left out.
     pub(crate) fn history(self, cluster: &Cluster) -> Vec<Operation> {
         let operation = |record: Record| {
+            // What was refused has changed nothing.
+            if record.reply.as_ref().is_some_and(|(reply, _)| is_refused(reply)) {
+                return None;
+            }
             let invoked_at = cluster.world.received_at(record.link, record.sent)?;
             let (reply, completed_at) = match record.reply {
                 Some((reply, arrived)) => (reply, cluster.world.sent_at(record.link, arrived)),
@@ -51,6 +61,15 @@ impl Recorder {
             Some(Operation { client, db, invoked_at, completed_at, request, reply })
         };
         self.records.into_iter().filter_map(operation).collect()
+    }
+}
+
+/// Whether a reply says, in any place, that nothing is written because the log cannot be.
+pub(crate) fn is_refused(reply: &Value) -> bool {
+    match reply {
+        Value::Error(text) => text.starts_with(b"MISCONF") || text.starts_with(b"EXECABORT"),
+        Value::Array(items) => items.iter().any(is_refused),
+        _ => false,
     }
 }
 
@@ -198,9 +217,10 @@ impl Client {
         connection.decoder.feed(&bytes);
         while let Some(reply) = connection.decoder.next().expect("replies are well-formed") {
             match connection.due.pop_front().expect("there are no more replies than requests") {
-                Due::Acknowledgement => assert!(is_acknowledged(&reply), "{reply}"),
+                Due::Acknowledgement => assert!(is_acknowledged(&reply) || is_refused(&reply), "{reply}"),
                 Due::Operation(at) => {
                     let end = connection.arrived - connection.decoder.pending().len() as u64;
+                    recorder.refused += usize::from(is_refused(&reply));
                     recorder.records[at].reply = Some((reply, end));
                 }
             }

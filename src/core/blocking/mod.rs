@@ -417,7 +417,7 @@ impl CoreState {
             None => self.run_on_shard(call, &slices, None, &mut out),
         };
         self.log_effects();
-        let mut parts = txn.map_or_else(LogParts::new, |txn| self.parts_of(txn, ran.effects));
+        let mut parts = txn.map_or_else(LogParts::new, |txn| self.parts_of(txn, ran.effects, false));
         let served = ran.wait.is_none();
         let mut shards = SmallVec::new();
         let mut traces = Traces { changed: ran.changed, by: self.author, ..Traces::default() };

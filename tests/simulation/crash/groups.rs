@@ -18,6 +18,7 @@ use corelane::runtime::sim::{Faults, LinkId};
 use corelane::shard::Slot;
 
 use super::{Folder, Life, Logging};
+use crate::client::is_refused;
 use crate::cluster::Cluster;
 use crate::random::{number, seeds};
 use crate::support::resp::{Decoder, Value, encode};
@@ -120,6 +121,8 @@ struct Scene {
     clients: Vec<Client>,
     /// Groups that a waiter waits for, and nobody has pushed to.
     wanted: Vec<usize>,
+    /// Something was refused because the log cannot be written: what follows on it fails, too.
+    refused: bool,
     met: Met,
 }
 
@@ -176,12 +179,21 @@ impl Scene {
     fn new(shards: u16, seed: u64) -> Scene {
         let rng = Rng::new(seed ^ 0x9409);
         let map = ShardMap::new(shards);
-        Scene { map, rng, groups: Vec::new(), clients: Vec::new(), wanted: Vec::new(), met: Met::default() }
+        Scene {
+            map,
+            rng,
+            groups: Vec::new(),
+            clients: Vec::new(),
+            wanted: Vec::new(),
+            refused: false,
+            met: Met::default(),
+        }
     }
 
     fn enter(&mut self) {
         let shards = self.map.shards();
         self.wanted.clear();
+        self.refused = false;
         self.clients = (0..3 + self.rng.below(5))
             .map(|n| Client {
                 rng: Rng::new(self.rng.next()),
@@ -323,8 +335,13 @@ impl Scene {
         client.decoder.feed(&cluster.world.receive(link));
         let step = cluster.world.steps();
         while let Some(reply) = client.decoder.next().expect("replies are well-formed") {
+            let due = client.due.pop_front().expect("there are no more replies than requests");
+            if is_refused(&reply) {
+                self.refused = true;
+                continue;
+            }
             assert!(!reply.is_error(), "{reply}");
-            match client.due.pop_front().expect("there are no more replies than requests") {
+            match due {
                 Due::Nothing => {}
                 Due::Stage(usize::MAX, _) => set_durable(cluster),
                 Due::Stage(number, stage) => {
@@ -369,10 +386,13 @@ impl Scene {
             if self.rng.chance(25) {
                 let at = self.rng.below(self.clients.len());
                 self.act(at, &mut life.cluster);
+                if self.refused {
+                    break;
+                }
             }
             life.step();
         }
-        if may_rest && self.rng.chance(30) {
+        if may_rest && !self.refused && self.rng.chance(30) {
             self.come_to_rest(&mut life.cluster)?;
         }
         self.met.lives += 1;

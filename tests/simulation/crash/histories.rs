@@ -101,6 +101,10 @@ fn live(mut life: Life, seed: u64, faults: Faults, met: &mut Met) -> (Vec<Operat
         if rng.chance(20) {
             let at = rng.below(clients.len());
             clients[at].act(&mut life.cluster, &mut recorder);
+            // Who was refused a part of what it sent together knows little: the crash comes now.
+            if recorder.refused() > 0 {
+                break;
+            }
             if recorder.lost() >= LOST_MAX {
                 life.cluster.world.stop_breaking();
             }
