@@ -4,8 +4,9 @@
 //! Each stage is one command, transaction or script on all keys that the group has. What must have survived is known
 //! without a search, so runs may be long:
 //! - a stage that a durable client was answered, or saw;
-//! - a stage that was answered before another one was sent, if that one has survived and both are on some same shard: what is
-//!   lost of a shard's log is its end.
+//! - a command on one shard that was answered before another stage was sent, if that one has survived and is on the same shard,
+//!   too: what is lost of a shard's log is its end. (What borrows keys of other shards is logged there as these are given
+//!   back, which who does not ask for durability does not wait for.)
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -46,6 +47,15 @@ struct Stage {
     sent_step: u64,
     answered_step: Option<u64>,
     shown: String,
+}
+
+impl Stage {
+    /// Whether this is a command that its shard runs, and logs before it answers.
+    fn is_plain(&self) -> bool {
+        let name = &self.requests[0][0];
+        let borrows = name == b"MULTI" || name == b"EVAL" || name.starts_with(b"B");
+        self.shards.len() == 1 && !borrows
+    }
 }
 
 #[derive(Debug, Default)]
@@ -466,7 +476,7 @@ impl Scene {
                 }
             }
         }
-        for lost in lost.iter().filter(|lost| lost.answered_step.is_some()) {
+        for lost in lost.iter().filter(|lost| lost.answered_step.is_some() && lost.is_plain()) {
             let later = |there: &&&Stage| {
                 Some(there.sent_step) > lost.answered_step && !there.shards.is_disjoint(&lost.shards)
             };
