@@ -226,12 +226,3 @@ fn replies_before_the_disk_are_noticed() {
         assert!(why.contains("no order of these operations"), "{why}");
     }
 }
-
-#[test]
-fn overlooked_parts_of_transactions_are_noticed() {
-    for shards in [2, 3, 8] {
-        let found = first_rejected(shards, |cluster| break_logs(cluster, Careless::Parts));
-        let (_, why) = found.unwrap_or_else(|| panic!("{shards} shards: nothing noticed"));
-        assert!(why.contains("no order of these operations"), "{why}");
-    }
-}
