@@ -102,7 +102,7 @@ pub struct Shared {
     pub latency: Mutex<LatencyMonitor>,
     /// The log file.
     pub log: Log,
-    /// Names this run of the server in its logs.
+    /// Names this run of the server in its logs. No client may know it: whoever does can write values that pass for frames.
     pub log_run: u128,
     /// 40 hexadecimal digits that name this run of the server.
     pub run_id: String,
@@ -130,6 +130,12 @@ pub struct Shared {
     pub scripts_may_all: AtomicBool,
     /// Scripts, and functions, that have run for `busy-reply-threshold` on all cores.
     slow_scripts: [AtomicU32; 2],
+}
+
+/// 128 bits that nobody can guess.
+fn secret_run() -> u128 {
+    let keys = ahash::RandomState::new();
+    u128::from(keys.hash_one(0)) << 64 | u128::from(keys.hash_one(1))
 }
 
 /// What has run for `busy-reply-threshold`.
@@ -161,7 +167,7 @@ impl Shared {
             slowlog: Mutex::new(SlowLog::default()),
             latency: Mutex::new(LatencyMonitor::default()),
             log,
-            log_run: u128::from_str_radix(run_id.get(..32).unwrap_or("0"), 16).unwrap_or(0),
+            log_run: secret_run(),
             run_id,
             started_us,
             startup_bytes: AtomicUsize::new(0),

@@ -47,11 +47,6 @@ impl Rewrite {
     }
 }
 
-/// How a server of so many shards sizes a shard's first segment.
-pub fn first_segment_bytes(max_bytes: u64) -> u64 {
-    FIRST_SEGMENT_BYTES.min(max_bytes)
-}
-
 impl CoreState {
     /// Whose log this core writes.
     fn log_identity(&self) -> frame::Segment {
@@ -118,8 +113,8 @@ impl CoreState {
         self.shared.storage.submit(Job::Work(self.core, work)).ok();
     }
 
-    /// Begins a rewrite, or has it begin when the snapshot under way is over. Without a log the rewrite turns it on if `enable` is set,
-    /// else it only replaces the files.
+    /// Begins a rewrite, or has it begin when the snapshot under way is over. Without a log it turns that on if the configuration
+    /// says so, and otherwise leaves a base alone.
     ///
     /// # Errors
     /// If one is under way, or files cannot be worked on.
@@ -363,7 +358,7 @@ pub fn make_segments(
             *store = Some(Store::detached(folder, manifest)?);
         }
     }
-    let size = first_segment_bytes(config.aof_segment_size_bytes);
+    let size = FIRST_SEGMENT_BYTES.min(config.aof_segment_size_bytes);
     let make = |store: &mut Store| -> std::io::Result<Vec<Prepared>> {
         logs.iter().map(|&log| store.add_segment(log, true, size, config.aof_direct_io)).collect()
     };

@@ -259,7 +259,7 @@ fn line_number(
 
 /// [`line_number`] for lines that are incomplete, negative, very long or no number.
 #[cold]
-#[allow(clippy::type_complexity)]
+#[allow(clippy::type_complexity)] // the same shape as that of the function before
 fn odd_line_number(
     input: &[u8],
     from: usize,
