@@ -11,15 +11,17 @@
 //! does not use up a block for each command; otherwise it begins with the next block, because two writes of one block could
 //! be done in either order.
 //!
-//! A write is *stable* (it ends when its bytes are on stable storage) if somebody waits for what it holds, else *plain*; plain
-//! ones are followed by a sync, once a second or when somebody asks. Stable writes count only behind plain ones that were synced.
+//! A write is *plain*, and followed by a sync, once a second or as soon as somebody waits for what it holds; or it is *stable*
+//! (it ends when its bytes are on stable storage), if somebody waits and the device suits that. Stable writes count only behind
+//! plain ones that were synced. While somebody waits for a plain write and its sync, the others' effects collect for the next one: each
+//! pair costs the processor as much as several commands.
 
 use std::collections::VecDeque;
 
 use crate::aof::frame::{self, Seed, Txn};
 use crate::config::AppendFsync;
 use crate::runtime::blocks::{BLOCK_BYTES, Blocks};
-use crate::runtime::io::FileId;
+use crate::runtime::io::{FileId, WriteMode};
 use crate::shard::Effect;
 
 /// Bytes of one write at most.
@@ -49,8 +51,8 @@ pub enum Order {
         offset: u64,
         /// What.
         blocks: Blocks,
-        /// Whether it ends only on stable storage.
-        stable: bool,
+        /// How.
+        mode: WriteMode,
     },
     /// Bring the segment to stable storage.
     Sync(FileId),
@@ -65,6 +67,8 @@ pub enum Order {
 pub struct Settings {
     /// When to sync.
     pub sync: AppendFsync,
+    /// Somebody who waits does so for stable writes, and not for syncs.
+    pub stable_writes: bool,
     /// Writes under way at most.
     pub writes_max: usize,
     /// Bytes written and not stable beyond which a sync does not wait for its time; 0 for no bound.
@@ -77,6 +81,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             sync: AppendFsync::EverySecond,
+            stable_writes: true,
             writes_max: 8,
             unsynced_max_bytes: 0,
             sync_interval_ns: SYNC_INTERVAL_NS,
@@ -123,7 +128,7 @@ struct Write {
     started_ns: u64,
     /// Log number behind its last frame; a part of a larger write has that of the part before.
     end: u64,
-    stable: bool,
+    mode: WriteMode,
     done: bool,
 }
 
@@ -181,6 +186,8 @@ pub struct Log {
     demanded: u64,
     /// Log number behind the last plain write.
     plain_end: u64,
+    /// Log number behind the last plain write that somebody waits for.
+    awaited: u64,
     writes: VecDeque<Write>,
     next_write: u32,
     /// The write that begins the segment of the last switch.
@@ -235,6 +242,7 @@ impl Log {
             stable: 0,
             demanded: 0,
             plain_end: 0,
+            awaited: 0,
             writes: VecDeque::new(),
             next_write: 0,
             start_write: None,
@@ -499,7 +507,7 @@ impl Log {
     /// Goes on in another segment, whose first bytes are those of what comes now; all that was appended is handed out to be
     /// written before. Returns the files that the log so far is in, or might have been.
     pub fn switch(&mut self, file: FileId, size: u64, now_ns: u64, orders: &mut Vec<Order>) -> Vec<FileId> {
-        self.hand_out(self.demanded > self.handed, now_ns, orders);
+        self.hand_out(self.mode(), now_ns, orders);
         let files = self.files().collect();
         self.switched = true;
         // The one that is next has a lower number than what comes now: it is never used.
@@ -511,7 +519,7 @@ impl Log {
         let mut start = [0; frame::HEADER_LEN];
         frame::seal(&mut start, &[], self.end, self.stable, self.seed);
         self.frames.extend_from_slice(&start);
-        self.hand_out(true, now_ns, orders);
+        self.hand_out(WriteMode::Stable, now_ns, orders);
         self.start_write = self.writes.back().map(|write| write.id);
         files
     }
@@ -529,11 +537,10 @@ impl Log {
         } else if now_ns >= self.retry_ns {
             self.retry_ns = now_ns + RETRY_INTERVAL_NS;
             for (id, blocks) in self.failed.drain(..) {
-                if let Some(Write { file, offset, stable, .. }) =
+                if let Some(&Write { file, offset, mode, .. }) =
                     self.writes.iter().find(|write| write.id == id)
                 {
-                    let (file, offset, stable) = (*file, *offset, *stable);
-                    orders.push(Order::Write { id, file, offset, blocks, stable });
+                    orders.push(Order::Write { id, file, offset, blocks, mode });
                 }
             }
         }
@@ -549,10 +556,27 @@ impl Log {
         if self.handed == self.end || self.writes.len() >= self.settings.writes_max {
             return;
         }
-        let stable = self.demanded > self.handed;
-        if stable || self.plain_due_ns() <= now_ns {
-            self.hand_out(stable, now_ns, orders);
+        let mode = self.mode();
+        if mode == WriteMode::Stable
+            || mode == WriteMode::Prompt && !self.is_awaited()
+            || self.plain_due_ns() <= now_ns
+        {
+            self.hand_out(mode, now_ns, orders);
         }
+    }
+
+    /// How what was appended is to be written.
+    fn mode(&self) -> WriteMode {
+        match (self.demanded > self.handed, self.settings.stable_writes) {
+            (false, _) => WriteMode::Deferred,
+            (true, false) => WriteMode::Prompt,
+            (true, true) => WriteMode::Stable,
+        }
+    }
+
+    /// Whether a plain write that somebody waits for, or the sync after it, is under way.
+    fn is_awaited(&self) -> bool {
+        self.awaited > self.stable
     }
 
     /// When what waits is written although nobody waits for it.
@@ -576,7 +600,7 @@ impl Log {
     }
 
     /// Hands out everything that was appended, to be written.
-    fn hand_out(&mut self, stable: bool, now_ns: u64, orders: &mut Vec<Order>) {
+    fn hand_out(&mut self, mode: WriteMode, now_ns: u64, orders: &mut Vec<Order>) {
         self.seal();
         if self.frames.is_empty() {
             return;
@@ -611,14 +635,14 @@ impl Log {
             blocks.extend(part);
             let (id, file) = (self.next_write, segment.file);
             self.next_write = self.next_write.wrapping_add(1);
-            orders.push(Order::Write { id, file, offset, blocks, stable });
+            orders.push(Order::Write { id, file, offset, blocks, mode });
             self.writes.push_back(Write {
                 id,
                 file,
                 offset,
                 started_ns: now_ns,
                 end: self.handed,
-                stable,
+                mode,
                 done: false,
             });
             offset += part.len() as u64;
@@ -627,7 +651,10 @@ impl Log {
         if let Some(last) = self.writes.back_mut() {
             last.end = self.end;
         }
-        if !stable {
+        if mode == WriteMode::Prompt {
+            self.awaited = self.end;
+        }
+        if mode != WriteMode::Stable {
             (self.plain_end, self.last_plain_ns) = (self.end, now_ns);
             if !self.unsynced.contains(&segment.file) {
                 self.unsynced.push(segment.file);
@@ -647,11 +674,14 @@ impl Log {
             return;
         }
         write.done = true;
-        self.durations.push(Took { ns: now_ns.saturating_sub(write.started_ns), stable: write.stable });
+        self.durations.push(Took {
+            ns: now_ns.saturating_sub(write.started_ns),
+            stable: write.mode == WriteMode::Stable,
+        });
         while self.writes.front().is_some_and(|write| write.done) {
             let write = self.writes.pop_front().expect("there is one");
             self.written = write.end;
-            if write.stable {
+            if write.mode == WriteMode::Stable {
                 self.count_stable();
             }
         }
@@ -668,7 +698,8 @@ impl Log {
     }
 
     fn sync_if_due(&mut self, now_ns: u64, orders: &mut Vec<Order>) {
-        let waits = self.demanded > self.stable && self.plain_end > self.stable;
+        let waits =
+            self.demanded > self.stable && self.plain_end > self.stable && self.written >= self.awaited;
         let many = self.settings.unsynced_max_bytes;
         let full = many > 0 && self.written - self.stable.min(self.written) > many;
         let in_time = self.settings.sync == AppendFsync::EverySecond
@@ -682,7 +713,7 @@ impl Log {
         }
         // What is being written right now is for the next one.
         let files = std::mem::take(&mut self.unsynced);
-        for write in self.writes.iter().filter(|write| !write.stable) {
+        for write in self.writes.iter().filter(|write| write.mode != WriteMode::Stable) {
             if !self.unsynced.contains(&write.file) {
                 self.unsynced.push(write.file);
             }

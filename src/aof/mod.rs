@@ -2,6 +2,7 @@
 //! to be cut off after a crash. Nothing here knows commands or cores; files are read and written with plain blocking
 //! calls, by whoever has the time to wait for them.
 
+pub mod device;
 pub mod frame;
 pub mod log;
 pub mod manifest;

@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::aof::device;
 use crate::aof::frame::Segment;
 use crate::aof::manifest::{Folder, Format, Manifest};
 use crate::runtime::blocks::{BLOCK_BYTES, Blocks};
@@ -32,6 +33,8 @@ pub struct Store {
     detached: bool,
     /// Increments of that time.
     former: Vec<i64>,
+    /// See [`device::writes_through`].
+    writes_through: bool,
 }
 
 /// A segment that is ready to be written to.
@@ -43,8 +46,6 @@ pub struct Prepared {
     pub file: File,
     /// Bytes that room was made for.
     pub size: u64,
-    /// It is written past the page cache.
-    pub is_direct: bool,
 }
 
 impl Store {
@@ -57,7 +58,16 @@ impl Store {
         let len = |name: &OsString| fs::metadata(folder.path().join(name)).map_or(0, |about| about.len());
         let base_bytes = manifest.base.as_ref().map_or(0, |base| len(&base.name));
         let complete = manifest.increments.iter().map(|entry| (entry.seq, len(&entry.name))).collect();
-        Ok(Store { folder, manifest, base_bytes, complete, detached: false, former: Vec::new() })
+        let writes_through = device::writes_through(folder.path());
+        Ok(Store {
+            folder,
+            manifest,
+            base_bytes,
+            complete,
+            detached: false,
+            former: Vec::new(),
+            writes_through,
+        })
     }
 
     /// A folder whose files are all of an earlier time: they are named until a base takes their place, and new segments are
@@ -70,6 +80,11 @@ impl Store {
         store.detached = true;
         store.former = store.manifest.increments.iter().map(|entry| entry.seq).collect();
         Ok(store)
+    }
+
+    /// Whether the device makes writes durable as a part of them.
+    pub fn writes_through(&self) -> bool {
+        self.writes_through
     }
 
     /// Whether the manifest on disk is still that of an earlier time.
@@ -101,10 +116,10 @@ impl Store {
             open(&path, direct)
         });
         match made {
-            Ok((file, is_direct)) => {
+            Ok(file) => {
                 self.manifest = manifest;
                 let seq = entry.seq.try_into().map_err(|_| io::Error::other("too many segments"))?;
-                Ok(Prepared { seq, file, size, is_direct })
+                Ok(Prepared { seq, file, size })
             }
             Err(error) => {
                 fs::remove_file(&path).ok();
@@ -213,7 +228,7 @@ impl Store {
 /// worth a place there, nor the time to copy them.
 fn make_room(path: &Path, identity: Segment, start: bool, size: u64) -> io::Result<()> {
     OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-    let (mut file, _) = open(path, true)?;
+    let mut file = open(path, true)?;
     let mut first = Vec::new();
     match start {
         true => identity.encode_with_start(0, &mut first),
@@ -231,13 +246,13 @@ fn make_room(path: &Path, identity: Segment, start: bool, size: u64) -> io::Resu
 }
 
 /// Opens a segment to be written, past the page cache if that is wanted and the file system can do it.
-fn open(path: &Path, direct: bool) -> io::Result<(File, bool)> {
+fn open(path: &Path, direct: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true);
     if direct && let Ok(file) = options.clone().custom_flags(libc::O_DIRECT).open(path) {
-        return Ok((file, true));
+        return Ok(file);
     }
-    Ok((options.open(path)?, false))
+    options.open(path)
 }
 
 #[cfg(test)]

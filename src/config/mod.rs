@@ -20,8 +20,8 @@ use std::path::PathBuf;
 
 use crate::base::event_classes::EventClasses;
 pub use types::{
-    Allowed, AppendFsync, BusyPoll, CoreList, LogLevel, MaxmemoryPolicy, OutputLimit, OutputLimits, Reason,
-    SavePoint, Supervised,
+    Allowed, AofSyncMethod, AppendFsync, BusyPoll, CoreList, LogLevel, MaxmemoryPolicy, OutputLimit,
+    OutputLimits, Reason, SavePoint, Supervised,
 };
 
 /// The Redis version whose behaviour Corelane claims, in `INFO`, `HELLO`, `--version` and elsewhere.
@@ -132,6 +132,10 @@ fields! {
     pub aof_timestamp_enabled: bool,
     /// Keep files that are no longer needed, for tests.
     pub aof_disable_auto_gc: bool,
+    /// Where the folder of logs is, if not in `dir`.
+    pub aof_dir: PathBuf,
+    /// How logs get to stable storage.
+    pub aof_sync_method: AofSyncMethod,
     /// Size of a segment.
     pub aof_segment_size_bytes: u64,
     /// Writes of a log under way at most.

@@ -465,9 +465,11 @@ mod tests {
             assert_eq!(find(name.as_bytes()).unwrap().show(&default), value.as_bytes(), "{name}");
         }
         let corelane = [
+            "aof-dir",
             "aof-direct-io",
             "aof-segment-size",
             "aof-sync-interval-ms",
+            "aof-sync-method",
             "aof-unsynced-max-bytes",
             "aof-writes-in-flight",
             "busy-poll-us",

@@ -65,6 +65,16 @@ choices! {
         No = "no",
     }
 
+    /// How a log gets to stable storage.
+    pub enum AofSyncMethod {
+        /// As suits the device.
+        Auto = "auto",
+        /// By the writes themselves (`RWF_DSYNC`).
+        Dsync = "dsync",
+        /// By `fdatasync` after writes.
+        Fdatasync = "fdatasync",
+    }
+
     /// Who supervises the process.
     pub enum Supervised {
         /// Upstart: `SIGSTOP` once ready.

@@ -33,7 +33,7 @@ use crate::aof::frame;
 use crate::aof::log::{Log, Order, Settings};
 use crate::aof::settle::Settlement;
 use crate::base::crc::SLOTS;
-use crate::config::Config;
+use crate::config::{AofSyncMethod, Config};
 use crate::core::dispatch::Keys;
 use crate::core::state::CoreState;
 use crate::route::message::{Answer, Call, LogPart, LogParts, Message, ReplyTo, StablePart, TxnId};
@@ -41,6 +41,7 @@ use crate::runtime::blocks::Blocks;
 use crate::runtime::io::{ConnId, CoreId, FileId, Handle, Io};
 use crate::script::Libraries;
 use crate::shard::{Effects, Reach};
+use crate::shared::append_only::AppendOnly;
 use crate::txn::coordinator::{Txn, Work};
 
 /// The core that finds out which transactions are settled.
@@ -164,9 +165,14 @@ impl Journal {
 }
 
 /// What the configuration says about logs.
-pub(super) fn settings(config: &Config) -> Settings {
+pub(super) fn settings(config: &Config, append_only: &AppendOnly) -> Settings {
     Settings {
         sync: config.appendfsync,
+        stable_writes: match config.aof_sync_method {
+            AofSyncMethod::Auto => append_only.writes_through(),
+            AofSyncMethod::Dsync => true,
+            AofSyncMethod::Fdatasync => false,
+        },
         writes_max: config.aof_writes_in_flight as usize,
         unsynced_max_bytes: config.aof_unsynced_max_bytes,
         sync_interval_ns: u64::from(config.aof_sync_interval_ms) * 1_000_000,
@@ -178,7 +184,8 @@ impl CoreState {
     pub fn begin_log(&mut self, identity: frame::Segment, file: FileId, handle: Handle, size: u64) {
         self.journal.opened.push((file, handle));
         let now_ns = self.clock.monotonic_ns();
-        self.journal.log = Some(Log::new(identity, settings(&self.config), file, size, now_ns));
+        let settings = settings(&self.config, &self.shared.append_only);
+        self.journal.log = Some(Log::new(identity, settings, file, size, now_ns));
         self.journal.segments_made = 0;
         self.know_libraries(self.shared.scripts.libraries());
         self.journal.has_told = false;
@@ -207,7 +214,7 @@ impl CoreState {
     /// Takes over what the configuration says about logs.
     pub(super) fn configure_log(&mut self) {
         if let Some(log) = &mut self.journal.log {
-            log.set(settings(&self.config));
+            log.set(settings(&self.config, &self.shared.append_only));
         }
     }
 
@@ -559,8 +566,8 @@ impl CoreState {
         }
         for order in orders.drain(..) {
             match order {
-                Order::Write { id, file, offset, blocks, stable } => {
-                    io.write(id, file, offset, blocks, stable);
+                Order::Write { id, file, offset, blocks, mode } => {
+                    io.write(id, file, offset, blocks, mode);
                 }
                 Order::Sync(file) => io.sync(file),
                 Order::Retire(file, end) => {

@@ -137,6 +137,17 @@ impl Gather {
     pub const NONE: Gather = Gather { events: 1, within: Duration::ZERO };
 }
 
+/// How something is written to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteMode {
+    /// Nobody waits for it.
+    Deferred,
+    /// Somebody waits.
+    Prompt,
+    /// Somebody waits; it is over only when the bytes are on stable storage.
+    Stable,
+}
+
 /// Input and output of one core: connections, and files that it only writes.
 pub trait Io {
     /// Begins to receive from a socket.
@@ -151,9 +162,9 @@ pub trait Io {
     fn close(&mut self, conn: ConnId);
     /// Hands over a file to be written. Its number is not used a second time.
     fn open(&mut self, file: FileId, handle: Handle);
-    /// Writes all of `blocks` at `offset`, both whole blocks; several writes may be under way, in no order. `stable`: it is over
-    /// only when the bytes are on stable storage. [`Event::Wrote`] gives the blocks back under the number `id`.
-    fn write(&mut self, id: u32, file: FileId, offset: u64, blocks: Blocks, stable: bool);
+    /// Writes all of `blocks` at `offset`, both whole blocks; several writes may be under way, in no order. [`Event::Wrote`]
+    /// gives the blocks back under the number `id`.
+    fn write(&mut self, id: u32, file: FileId, offset: u64, blocks: Blocks, mode: WriteMode);
     /// Brings what has been written so far to stable storage; [`Event::Synced`] tells. One at a time for each file.
     fn sync(&mut self, file: FileId);
     /// Lets go of a file. Nothing may be under way there.

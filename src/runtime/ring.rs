@@ -27,7 +27,7 @@ use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue, types};
 
 use crate::runtime::blocks::Blocks;
 use crate::runtime::buffer::BufferRing;
-use crate::runtime::io::{ConnId, CoreId, Event, FileId, Gather, Handle, Io, Socket};
+use crate::runtime::io::{ConnId, CoreId, Event, FileId, Gather, Handle, Io, Socket, WriteMode};
 use crate::runtime::waker::Waker;
 
 /// Entries of the submission queue: operations that one turn can start with a single system call.
@@ -178,7 +178,7 @@ struct FileWrite {
     file: FileId,
     offset: u64,
     blocks: Blocks,
-    stable: bool,
+    mode: WriteMode,
 }
 
 struct Ring(IoUring);
@@ -441,11 +441,14 @@ impl RingIo {
         let fd = types::Fd(self.files[&write.file].as_raw_fd());
         let entry = opcode::Write::new(fd, bytes.as_ptr(), bytes.len() as u32)
             .offset(write.offset)
-            .rw_flags(if write.stable { libc::RWF_DSYNC } else { 0 })
+            .rw_flags(if write.mode == WriteMode::Stable { libc::RWF_DSYNC } else { 0 })
             .build();
-        // Nobody waits for a plain write: a worker thread of the kernel does it, so that a disk that is busy, or throttled,
-        // never stops this thread. A stable one is tried at once.
-        let flags = if write.stable { squeue::Flags::empty() } else { squeue::Flags::ASYNC };
+        // Deferred writes may be large: a worker thread of the kernel does them, so that a disk that is busy, or throttled, never
+        // stops this thread. Others are tried at once.
+        let flags = match write.mode {
+            WriteMode::Deferred => squeue::Flags::ASYNC,
+            WriteMode::Prompt | WriteMode::Stable => squeue::Flags::empty(),
+        };
         self.push(&entry.flags(flags).user_data(user_data(Op::Write, id)));
     }
 
@@ -658,9 +661,9 @@ impl Io for RingIo {
         self.files.insert(file, fd);
     }
 
-    fn write(&mut self, id: u32, file: FileId, offset: u64, blocks: Blocks, stable: bool) {
+    fn write(&mut self, id: u32, file: FileId, offset: u64, blocks: Blocks, mode: WriteMode) {
         debug_assert!(!self.writes.contains_key(&id));
-        self.submit_write(id, FileWrite { file, offset, blocks, stable });
+        self.submit_write(id, FileWrite { file, offset, blocks, mode });
     }
 
     fn sync(&mut self, file: FileId) {

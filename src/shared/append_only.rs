@@ -66,6 +66,7 @@ pub struct AppendOnly {
     covered: Mutex<Covered>,
     figures: Mutex<Figures>,
     has_base: AtomicBool,
+    writes_through: AtomicBool,
     base_libraries: Mutex<Arc<Libraries>>,
     /// Logs that cannot be written, those of them of which a sync has failed, and the last error number.
     failing: AtomicU32,
@@ -217,12 +218,18 @@ impl AppendOnly {
         self.has_base.load(Ordering::Acquire)
     }
 
+    /// Whether the folder's device makes writes durable as a part of them; no before there is a folder.
+    pub fn writes_through(&self) -> bool {
+        self.writes_through.load(Ordering::Relaxed)
+    }
+
     /// Does something with the folder; `None` if there is no log.
     pub fn with_store<T>(&self, work: impl FnOnce(&mut Store) -> T) -> Option<T> {
         let mut store = lock(&self.store);
         let result = store.as_mut().map(work);
         if let Some(store) = &*store {
             self.has_base.store(!store.is_detached(), Ordering::Release);
+            self.writes_through.store(store.writes_through(), Ordering::Relaxed);
             let (base, complete) = store.bytes();
             self.note(|figures| figures.complete_bytes = base + complete);
         }

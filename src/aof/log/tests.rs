@@ -94,7 +94,7 @@ fn a_lone_client_fills_one_block_after_the_other() {
         let end = log.append(effects(n).iter(), None);
         let mut orders = Vec::new();
         log.drive(n as u64, &mut orders);
-        assert!(matches!(&orders[..], [Order::Write { stable: true, .. }, ..]), "{orders:?}");
+        assert!(matches!(&orders[..], [Order::Write { mode: WriteMode::Stable, .. }, ..]), "{orders:?}");
         disk.take(orders);
         assert!(log.safe() < end);
         while !disk.writes.is_empty() {
@@ -112,7 +112,9 @@ fn what_comes_back_is_what_was_appended_whatever_the_order_of_completions() {
     for seed in 0..300 {
         let mut rng = Rng::new(seed);
         let sync = [AppendFsync::Always, AppendFsync::EverySecond, AppendFsync::No][rng.below(3)];
-        let (mut log, mut disk) = (log(sync), Disk { failures: 20, ..Disk::default() });
+        let settings = Settings { sync, stable_writes: rng.below(2) == 0, ..Settings::default() };
+        let mut log = Log::new(identity(), settings, FileId(0), SIZE, 0);
+        let mut disk = Disk { failures: 20, ..Disk::default() };
         let (mut expected, mut now_ns, mut files, mut safe) = (Vec::new(), 0, 1, 0);
         let mut selected_of = None;
         for n in 0..200 {
@@ -173,6 +175,37 @@ fn what_comes_back_is_what_was_appended_whatever_the_order_of_completions() {
 }
 
 #[test]
+fn what_comes_while_somebody_waits_for_a_sync_goes_together() {
+    let settings = Settings { sync: AppendFsync::Always, stable_writes: false, ..Settings::default() };
+    let mut log = Log::new(identity(), settings, FileId(0), SIZE, 0);
+    let append = |log: &mut Log| (log.append(effects(1).iter(), None), drive(log));
+    let (first, orders) = append(&mut log);
+    let [Order::Write { id: write, mode: WriteMode::Prompt, .. }] = orders[..] else { panic!("{orders:?}") };
+    let (_, orders) = append(&mut log);
+    assert!(orders.is_empty(), "{orders:?}: somebody waits for that write already");
+    let wrote = |log: &mut Log, id| log.on_wrote(id, Blocks::with_room(0), Ok(()), 0);
+    wrote(&mut log, write);
+    let orders = drive(&mut log);
+    let [Order::Sync(file)] = orders[..] else { panic!("{orders:?}") };
+    let orders = drive(&mut log);
+    assert!(orders.is_empty(), "{orders:?}");
+    log.on_synced(file, Ok(()), 0);
+    assert_eq!(log.safe(), first);
+    let orders = drive(&mut log);
+    let [Order::Write { id: write, .. }] = orders[..] else { panic!("{orders:?}") };
+    wrote(&mut log, write);
+    assert!(matches!(drive(&mut log)[..], [Order::Sync(_)]));
+    log.on_synced(file, Ok(()), 0);
+    assert_eq!(log.safe(), log.end());
+}
+
+fn drive(log: &mut Log) -> Vec<Order> {
+    let mut orders = Vec::new();
+    log.drive(0, &mut orders);
+    orders
+}
+
+#[test]
 fn a_transaction_is_safe_when_it_is_settled() {
     let mut log = log(AppendFsync::EverySecond);
     let (mut disk, mut rng) = (Disk::default(), Rng::new(1));
@@ -185,7 +218,7 @@ fn a_transaction_is_safe_when_it_is_settled() {
     let end = log.append(effects(2).iter(), None);
     let mut orders = Vec::new();
     log.drive(0, &mut orders);
-    assert!(matches!(&orders[..], [Order::Write { stable: true, .. }, ..]), "{orders:?}");
+    assert!(matches!(&orders[..], [Order::Write { mode: WriteMode::Stable, .. }, ..]), "{orders:?}");
     disk.take(orders);
     assert!(log.stable_parts().is_empty() && log.wanted_parts().is_empty());
     while !disk.writes.is_empty() {
@@ -207,7 +240,9 @@ fn a_failed_sync_is_not_forgotten() {
     let mut orders = Vec::new();
     log.append(effects(3).iter(), None);
     log.drive(2_000_000, &mut orders);
-    let Some(Order::Write { id, blocks, stable: false, .. }) = orders.pop() else { panic!("{orders:?}") };
+    let Some(Order::Write { id, blocks, mode: WriteMode::Deferred, .. }) = orders.pop() else {
+        panic!("{orders:?}")
+    };
     log.on_wrote(id, blocks, Ok(()), 0);
     assert_eq!(log.due_ns(), SYNC_INTERVAL_NS);
     log.drive(SYNC_INTERVAL_NS, &mut orders);

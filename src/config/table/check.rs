@@ -40,6 +40,10 @@ pub(super) fn aof_dirname(name: &[u8]) -> Result<(), Reason> {
     ensure(is_base_name(name), "appenddirname can't be a path, just a dirname")
 }
 
+pub(super) fn aof_dir(path: &[u8]) -> Result<(), Reason> {
+    ensure(path.is_empty() || path.starts_with(b"/"), "aof-dir must be empty or an absolute path")
+}
+
 fn is_base_name(name: &[u8]) -> bool {
     !name.iter().any(|byte| matches!(byte, b'/' | b'\\'))
 }

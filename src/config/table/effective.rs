@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::{Kind, Parameter, Place, Unit, check, rows, special};
-use crate::config::types::{Allowed, AppendFsync, LogLevel, MaxmemoryPolicy, Supervised};
+use crate::config::types::{Allowed, AofSyncMethod, AppendFsync, LogLevel, MaxmemoryPolicy, Supervised};
 
 pub(super) static PARAMETERS: &[Parameter] = rows! {
     // Network.
@@ -121,6 +121,10 @@ pub(super) static PARAMETERS: &[Parameter] = rows! {
     "aof-disable-auto-gc": yes_no = "no", HIDDEN => aof_disable_auto_gc;
     /// Write the log past the page cache, where the file system can do that.
     "aof-direct-io": yes_no = "yes" => aof_direct_io;
+    /// Folder that `appenddirname` is in, for a log on a device of its own; `dir` if it is empty.
+    "aof-dir": path(check::aof_dir) = "", FIXED => aof_dir;
+    /// How a log gets to stable storage when somebody waits for it: by its writes (`dsync`), by `fdatasync`, or `dsync` where the device needs no flush for it (`auto`).
+    "aof-sync-method": choice(AofSyncMethod) = "auto" => aof_sync_method;
     /// Bytes of a segment of a shard's log, for which room is made before it is used. The first ones are smaller.
     "aof-segment-size": memory(1 << 20, 4_294_967_296i64) = "67108864" => aof_segment_size_bytes;
     /// Writes of a shard's log that are under way at a time, at most.

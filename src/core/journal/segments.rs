@@ -55,7 +55,7 @@ impl CoreState {
 
     /// Begins to log in the segment that was made for this core, if one was.
     pub fn begin_log_if_made(&mut self) {
-        if let Some(Prepared { seq, file, size, .. }) = self.shared.append_only.take_segment(self.core) {
+        if let Some(Prepared { seq, file, size }) = self.shared.append_only.take_segment(self.core) {
             let handle = Handle::Fd(file.into());
             self.begin_log(self.log_identity(), FileId(seq), handle, size);
         }
@@ -86,9 +86,7 @@ impl CoreState {
                     log.on_not_prepared();
                 }
             }
-            Ok(Prepared { seq, file, size, .. }) => {
-                self.on_segment(FileId(seq), Handle::Fd(file.into()), size)
-            }
+            Ok(Prepared { seq, file, size }) => self.on_segment(FileId(seq), Handle::Fd(file.into()), size),
             Err(error) => {
                 self.shared.log.warning(format_args!("Can't make another AOF segment: {error}"));
                 if let Some(log) = &mut self.journal.log {
@@ -170,7 +168,7 @@ impl CoreState {
 
     /// The instant of a rewrite's snapshot, on this shard: what comes now goes to the new segment.
     pub(in crate::core) fn cut_log(&mut self) {
-        let Some(Prepared { seq, file, size, .. }) = self.shared.append_only.take_segment(self.core) else {
+        let Some(Prepared { seq, file, size }) = self.shared.append_only.take_segment(self.core) else {
             return;
         };
         let (file, handle, now_ns) = (FileId(seq), Handle::Fd(file.into()), self.clock.monotonic_ns());
@@ -370,5 +368,6 @@ pub fn make_segments(
 
 /// Where the configuration has the append-only files.
 pub fn folder_of(config: &crate::config::Config) -> Folder {
-    Folder::new(&config.dir, config.appenddirname.as_os_str(), config.appendfilename.as_os_str())
+    let dir = if config.aof_dir.as_os_str().is_empty() { &config.dir } else { &config.aof_dir };
+    Folder::new(dir, config.appenddirname.as_os_str(), config.appendfilename.as_os_str())
 }

@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use crate::base::rng::Rng;
 use crate::runtime::blocks::{BLOCK_BYTES, Blocks};
-use crate::runtime::io::{CoreId, FileId};
+use crate::runtime::io::{CoreId, FileId, WriteMode};
 
 /// What a disk writes as a whole.
 const SECTOR_BYTES: usize = 512;
@@ -105,7 +105,7 @@ enum Operation {
         id: u32,
         offset: u64,
         blocks: Blocks,
-        stable: bool,
+        mode: WriteMode,
     },
     /// What it covers was over when this was the last write.
     Sync {
@@ -167,7 +167,7 @@ impl Disk {
         self.under_way.push(UnderWay { core, number: self.count, file, operation });
     }
 
-    fn write(&mut self, core: CoreId, id: u32, file: FileId, offset: u64, blocks: Blocks, stable: bool) {
+    fn write(&mut self, core: CoreId, id: u32, file: FileId, offset: u64, blocks: Blocks, mode: WriteMode) {
         let (len, block) = (blocks.len() as u64, BLOCK_BYTES as u64);
         assert!(len > 0 && len.is_multiple_of(block) && offset.is_multiple_of(block), "{offset} {len}");
         let meets = |other: &UnderWay| match &other.operation {
@@ -179,7 +179,7 @@ impl Disk {
             Operation::Sync { .. } => false,
         };
         assert!(!self.under_way.iter().any(meets), "two writes of one block at a time in {file:?}");
-        self.begin(core, file, Operation::Write { id, offset, blocks, stable });
+        self.begin(core, file, Operation::Write { id, offset, blocks, mode });
     }
 
     fn sync(&mut self, core: CoreId, file: FileId) {
@@ -210,12 +210,12 @@ impl Disk {
         self.count += 1;
         let count = self.count;
         let done = match operation {
-            Operation::Write { id, offset, blocks, stable } => {
+            Operation::Write { id, offset, blocks, mode } => {
                 let result = self.failing.map_or(Ok(()), Err);
-                let kind = match stable {
+                let kind = match mode {
                     _ if result.is_err() => Kind::Doubtful,
-                    true => Kind::Stable,
-                    false => Kind::Plain,
+                    WriteMode::Stable => Kind::Stable,
+                    WriteMode::Deferred | WriteMode::Prompt => Kind::Plain,
                 };
                 self.file(core, file).add(count, offset, blocks.bytes(), kind);
                 Done::Wrote(id, blocks, result)
@@ -314,8 +314,8 @@ impl Drive {
         assert!(before.is_none(), "core {} opens {file:?} twice", self.core);
     }
 
-    pub(super) fn write(&self, id: u32, file: FileId, offset: u64, blocks: Blocks, stable: bool) {
-        self.disk.borrow_mut().write(self.core, id, file, offset, blocks, stable);
+    pub(super) fn write(&self, id: u32, file: FileId, offset: u64, blocks: Blocks, mode: WriteMode) {
+        self.disk.borrow_mut().write(self.core, id, file, offset, blocks, mode);
     }
 
     pub(super) fn sync(&self, file: FileId) {
@@ -355,8 +355,8 @@ mod tests {
         blocks
     }
 
-    fn write(disk: &mut Disk, byte: u8, stable: bool) {
-        disk.write(CORE, 0, FILE, 0, blocks(byte), stable);
+    fn write(disk: &mut Disk, byte: u8, mode: WriteMode) {
+        disk.write(CORE, 0, FILE, 0, blocks(byte), mode);
         assert!(disk.finish_one(&mut Rng::new(0), 0));
     }
 
@@ -377,19 +377,23 @@ mod tests {
 
     #[test]
     fn a_crash_keeps_what_is_stable() {
-        assert_eq!(possible(|disk| write(disk, 1, true)), [1]);
-        assert_eq!(possible(|disk| write(disk, 1, false)), [0, 1]);
-        assert_eq!(possible(|disk| disk.write(CORE, 0, FILE, 0, blocks(1), true)), [0, 1], "under way");
+        assert_eq!(possible(|disk| write(disk, 1, WriteMode::Stable)), [1]);
+        assert_eq!(possible(|disk| write(disk, 1, WriteMode::Prompt)), [0, 1]);
+        assert_eq!(
+            possible(|disk| disk.write(CORE, 0, FILE, 0, blocks(1), WriteMode::Stable)),
+            [0, 1],
+            "under way"
+        );
         let synced = |disk: &mut Disk| {
-            write(disk, 1, false);
+            write(disk, 1, WriteMode::Prompt);
             disk.sync(CORE, FILE);
             assert!(disk.finish_one(&mut Rng::new(0), 0));
-            write(disk, 2, false);
+            write(disk, 2, WriteMode::Prompt);
         };
         assert_eq!(possible(synced), [1, 2]);
         let early = |disk: &mut Disk| {
             disk.sync(CORE, FILE);
-            disk.write(CORE, 0, FILE, 0, blocks(1), false);
+            disk.write(CORE, 0, FILE, 0, blocks(1), WriteMode::Prompt);
             let write = disk.under_way.remove(1);
             let sync = std::mem::replace(&mut disk.under_way, vec![write]);
             assert!(disk.finish_one(&mut Rng::new(0), 0));
@@ -402,7 +406,7 @@ mod tests {
     #[test]
     fn a_failed_sync_and_a_failed_write_promise_nothing() {
         let failed_sync = |disk: &mut Disk| {
-            write(disk, 1, false);
+            write(disk, 1, WriteMode::Prompt);
             for failing in [1, 0] {
                 disk.sync(CORE, FILE);
                 assert!(disk.finish_one(&mut Rng::new(0), failing));
@@ -411,7 +415,7 @@ mod tests {
         assert_eq!(possible(failed_sync), [0, 1]);
         let failed_write = |disk: &mut Disk| {
             disk.toggle_failing(&mut Rng::new(0));
-            write(disk, 1, true);
+            write(disk, 1, WriteMode::Stable);
             disk.heal();
         };
         assert_eq!(possible(failed_write), [0, 1]);

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::base::rng::Rng;
 use crate::runtime::blocks::Blocks;
-use crate::runtime::io::{ConnId, CoreId, Event, FileId, Gather, Handle, Io, Socket};
+use crate::runtime::io::{ConnId, CoreId, Event, FileId, Gather, Handle, Io, Socket, WriteMode};
 use crate::runtime::sim::disk::{Done, Drive};
 
 /// Error numbers of Linux that the core is told of.
@@ -358,8 +358,8 @@ impl Io for SimIo {
         self.drive.open(file, number);
     }
 
-    fn write(&mut self, id: u32, file: FileId, offset: u64, blocks: Blocks, stable: bool) {
-        self.drive.write(id, file, offset, blocks, stable);
+    fn write(&mut self, id: u32, file: FileId, offset: u64, blocks: Blocks, mode: WriteMode) {
+        self.drive.write(id, file, offset, blocks, mode);
     }
 
     fn sync(&mut self, file: FileId) {

@@ -12,7 +12,7 @@ use std::ffi::OsStr;
 use corelane::aof::frame::{Opening, Segment};
 use corelane::aof::manifest::Manifest;
 use corelane::aof::recover::{Content, Piece, Plan, Rules, plan_with};
-use corelane::config::AppendFsync;
+use corelane::config::{AofSyncMethod, AppendFsync};
 use corelane::net::client::{Replay, Scope};
 use corelane::runtime::io::{CoreId, FileId, Handle};
 use corelane::runtime::sim::{Faults, Files};
@@ -25,6 +25,7 @@ use crate::support::rng::Rng;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Logging {
     pub(crate) sync: AppendFsync,
+    pub(crate) method: AofSyncMethod,
     pub(crate) writes_in_flight: u32,
     pub(crate) sync_interval_ms: u32,
     pub(crate) unsynced_max_bytes: u64,
@@ -37,6 +38,7 @@ impl Logging {
     pub(crate) fn drawn(rng: &mut Rng, sync: AppendFsync) -> Logging {
         Logging {
             sync,
+            method: [AofSyncMethod::Dsync, AofSyncMethod::Fdatasync][rng.below(2)],
             writes_in_flight: [1, 2, 4, 8][rng.below(4)],
             sync_interval_ms: [1, 10, 100, 1000][rng.below(4)],
             unsynced_max_bytes: [0, 0, 100, 5000][rng.below(4)],
@@ -135,6 +137,7 @@ impl Life {
         let mut cluster = Cluster::with_files(shards, seed, faults.clone(), files, |config| {
             config.appendonly = true;
             config.appendfsync = logging.sync;
+            config.aof_sync_method = logging.method;
             config.aof_writes_in_flight = logging.writes_in_flight;
             config.aof_sync_interval_ms = logging.sync_interval_ms;
             config.aof_unsynced_max_bytes = logging.unsynced_max_bytes;
