@@ -609,30 +609,26 @@ impl Log {
         let last = self.writes.iter().rfind(|write| write.file == segment.file);
         let is_idle = last.is_none_or(|write| write.done);
         let block = BLOCK_BYTES as u64;
-        let mut image = Vec::with_capacity(segment.tail.len() + self.frames.len() + BLOCK_BYTES);
         let mut offset = segment.end / block * block;
-        if is_idle || segment.end.is_multiple_of(block) {
-            image.extend_from_slice(&segment.tail);
-        } else {
+        if !is_idle && !segment.end.is_multiple_of(block) {
             offset += block;
+            segment.tail.clear();
         }
-        image.append(&mut self.frames);
-        self.frames.shrink_to(WRITE_MAX_BYTES);
-        if image.len() % BLOCK_BYTES == BLOCK_BYTES - 1 {
+        if (segment.tail.len() + self.frames.len()) % BLOCK_BYTES == BLOCK_BYTES - 1 {
             // Padding takes two bytes at least.
-            image.extend_from_slice(b"#\n");
+            self.frames.extend_from_slice(b"#\n");
         }
-        segment.end = offset + image.len() as u64;
-        let whole = image.len() / BLOCK_BYTES * BLOCK_BYTES;
-        segment.tail.clear();
-        segment.tail.extend_from_slice(&image[whole..]);
-        let unpadded = image.len();
-        image.resize(unpadded.next_multiple_of(BLOCK_BYTES), 0);
-        let padded = frame::pad(&mut image[unpadded..]);
+        let unpadded = segment.tail.len() + self.frames.len();
+        segment.end = offset + unpadded as u64;
+        let mut padding = [0; BLOCK_BYTES];
+        let padding = &mut padding[..unpadded.next_multiple_of(BLOCK_BYTES) - unpadded];
+        let padded = frame::pad(padding);
         debug_assert!(padded);
-        for part in image.chunks(WRITE_MAX_BYTES) {
-            let mut blocks = Blocks::with_room(part.len());
-            blocks.extend(part);
+        for blocks in in_blocks([&segment.tail, &self.frames, padding]) {
+            let len = blocks.len() as u64;
+            segment.tail.clear();
+            let last = &blocks.bytes()[blocks.len() - BLOCK_BYTES..];
+            segment.tail.extend_from_slice(&last[..unpadded % BLOCK_BYTES]);
             let (id, file) = (self.next_write, segment.file);
             self.next_write = self.next_write.wrapping_add(1);
             orders.push(Order::Write { id, file, offset, blocks, mode });
@@ -645,8 +641,10 @@ impl Log {
                 mode,
                 done: false,
             });
-            offset += part.len() as u64;
+            offset += len;
         }
+        self.frames.clear();
+        self.frames.shrink_to(WRITE_MAX_BYTES);
         self.handed = self.end;
         if let Some(last) = self.writes.back_mut() {
             last.end = self.end;
@@ -779,6 +777,25 @@ impl Segment {
         identity.encode(&mut tail);
         Segment { file, end: tail.len() as u64, size, tail }
     }
+}
+
+/// Whole blocks that hold these parts, which are whole blocks together, in writes of [`WRITE_MAX_BYTES`] at most.
+fn in_blocks(parts: [&[u8]; 3]) -> Vec<Blocks> {
+    let mut left: usize = parts.iter().map(|part| part.len()).sum();
+    let mut writes = Vec::with_capacity(left.div_ceil(WRITE_MAX_BYTES));
+    for mut part in parts {
+        while !part.is_empty() {
+            if writes.last().is_none_or(|blocks: &Blocks| blocks.room_left() == 0) {
+                writes.push(Blocks::with_room(left.min(WRITE_MAX_BYTES)));
+            }
+            let blocks = writes.last_mut().expect("there is one with room");
+            let (now, later) = part.split_at(part.len().min(blocks.room_left()));
+            blocks.extend(now);
+            part = later;
+            left -= now.len();
+        }
+    }
+    writes
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use crate::command::lookup::Command;
 use crate::command::spec::Spread;
 use crate::command_table::Run;
 use crate::core::dispatch::{Keys, Next, Whose, wait_for_replies};
+use crate::core::journal::health::WriteRefusal;
 use crate::core::state::{CoreState, Waiter};
 use crate::core::transactions::{Lent, error_in};
 use crate::execute::{Exec, Handler, sort};
@@ -74,6 +75,8 @@ pub struct Program {
     /// The replies so far.
     out: Vec<u8>,
     started_ticks: u64,
+    /// Why writes were refused when it began, if they were: a program that is suspended meanwhile is not refused in part.
+    refusal: Option<WriteRefusal>,
     /// The time at which it began, by which keys expire for it, Unix microseconds.
     now_us: i64,
     /// What it has done so far, if others than this shard have to be told.
@@ -103,6 +106,7 @@ impl Program {
             script: None,
             out: Vec::new(),
             started_ticks,
+            refusal: None,
             now_us: 0,
             traces: Traces::default(),
             effects: Effects::default(),
@@ -323,7 +327,7 @@ impl CoreState {
 
     fn begin(&mut self, program: &mut Program) {
         program.out = self.spare_buffer();
-        program.now_us = self.now_us;
+        (program.now_us, program.refusal) = (self.now_us, self.refusal);
         if program.is_exec {
             Reply::new(&mut program.out, program.call.resp).array(program.commands.len());
         }

@@ -97,19 +97,31 @@ impl Effects {
     }
 
     fn write(&mut self, db: usize, reach: Reach, args: &[&[u8]]) {
-        let mut digits = itoa::Buffer::new();
-        let mut header = |bytes: &mut Vec<u8>, sign: u8, number: usize| {
-            bytes.push(sign);
-            bytes.extend_from_slice(digits.format(number).as_bytes());
-            bytes.extend_from_slice(b"\r\n");
-        };
-        header(&mut self.bytes, b'*', args.len());
+        self.write_header(b'*', args.len());
         for arg in args {
-            header(&mut self.bytes, b'$', arg.len());
+            self.write_header(b'$', arg.len());
             self.bytes.extend_from_slice(arg);
             self.bytes.extend_from_slice(b"\r\n");
         }
         self.marks.push(Mark { db: db as u16, reach, end: self.bytes.len() });
+    }
+
+    /// Nearly all numbers have one digit or two: these are written as one piece of known length, because this is done for each
+    /// argument of each change.
+    #[inline]
+    fn write_header(&mut self, sign: u8, number: usize) {
+        match number {
+            0..10 => self.bytes.extend_from_slice(&[sign, b'0' + number as u8, b'\r', b'\n']),
+            10..100 => {
+                let (tens, ones) = ((number / 10) as u8, (number % 10) as u8);
+                self.bytes.extend_from_slice(&[sign, b'0' + tens, b'0' + ones, b'\r', b'\n']);
+            }
+            _ => {
+                self.bytes.push(sign);
+                self.bytes.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+                self.bytes.extend_from_slice(b"\r\n");
+            }
+        }
     }
 
     /// An effect names this key, too, which is not the one that tells where the effect belongs.

@@ -218,9 +218,9 @@ impl CoreState {
         let script = self.script_of(kind, args)?;
         let (keys, rest) = script::split_keys(&args[2..], kind == ScriptKind::Function)?;
         let read_only_command = command.flags.contains(Flags::READONLY);
-        let (flags, snapshots_fail) = (script.flags(), self.refusal == Some(WriteRefusal::Snapshots));
+        let (flags, snapshots_fail) = (script.flags(), program.refusal == Some(WriteRefusal::Snapshots));
         if flags.announce_writes()
-            && let Some(error) = self.refusal.and_then(WriteRefusal::error_to_script)
+            && let Some(error) = program.refusal.and_then(WriteRefusal::error_to_script)
         {
             return Err(error.into());
         }
@@ -346,7 +346,7 @@ impl CoreState {
         args: &[&[u8]],
     ) -> Called {
         let mut out = self.spare_buffer();
-        let error = match self.allowed(about, args) {
+        let error = match self.allowed(program, about, args) {
             Ok(command) => match self.run_allowed(number, program, about, command, args, &mut out) {
                 Ok(None) => None,
                 Ok(Some(called)) => return called,
@@ -362,7 +362,7 @@ impl CoreState {
     }
 
     /// The command that a script has called, if scripts may call it.
-    fn allowed(&self, about: &About, args: &[&[u8]]) -> Result<&'static Command, Error> {
+    fn allowed(&self, program: &Program, about: &About, args: &[&[u8]]) -> Result<&'static Command, Error> {
         let command = self.lookup.find(args).ok_or(UNKNOWN)?;
         if !command.spec().takes(args.len()) {
             return Err(WRONG_ARITY);
@@ -375,7 +375,7 @@ impl CoreState {
         if command.flags.contains(Flags::WRITE) && about.permissions.read_only {
             return Err(READ_ONLY);
         }
-        if let Some(refusal) = self.refusal
+        if let Some(refusal) = program.refusal
             && command.flags.contains(Flags::WRITE)
             && !about.wrote
         {

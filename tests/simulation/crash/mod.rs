@@ -147,7 +147,7 @@ impl Life {
         let run = folder.runs;
         let mut life = Life { cluster, folder, rng, logging, run, making: Vec::new(), switches: 0 };
         for core in 0..shards {
-            let (file, handle) = life.make_segment(CoreId(core));
+            let (file, handle) = life.make_segment(CoreId(core), true);
             let identity = life.identity(CoreId(core));
             life.cluster.cores[usize::from(core)].state.begin_log(
                 identity,
@@ -163,9 +163,13 @@ impl Life {
         Segment { run: self.run, shard: core.0, shards: self.cluster.cores.len() as u16 }
     }
 
-    fn make_segment(&mut self, core: CoreId) -> (FileId, Handle) {
-        let mut content = Vec::new();
-        self.identity(core).encode(&mut content);
+    /// A segment as the server makes them, on stable storage; the first one of a log says that it is that.
+    fn make_segment(&mut self, core: CoreId, first: bool) -> (FileId, Handle) {
+        let (identity, mut content) = (self.identity(core), Vec::new());
+        match first {
+            true => identity.encode_with_start(0, &mut content),
+            false => identity.encode(&mut content),
+        }
         content.resize(self.logging.segment_bytes as usize, 0);
         let seq = self.folder.add();
         self.cluster.world.create_file(seq.into(), content);
@@ -193,7 +197,7 @@ impl Life {
         let due: Vec<CoreId> =
             self.making.extract_if(.., |making| making.due_step <= steps).map(|making| making.core).collect();
         for core in due {
-            let (file, handle) = self.make_segment(core);
+            let (file, handle) = self.make_segment(core, false);
             self.cluster.cores[core.index()].state.on_segment(file, handle, self.logging.segment_bytes);
             self.cluster.world.turned(core, true);
             self.switches += 1;
