@@ -329,15 +329,16 @@ fn remove(path: &Path, shared: &Shared) {
 
 /// Lets SIGTERM and SIGINT stop the server. A second one ends the process at once.
 fn stop_on_signals(shared: &Arc<Shared>) -> io::Result<()> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
-    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP, SIGPIPE])?;
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGXFSZ};
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGXFSZ])?;
     let shared = Arc::clone(shared);
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
             let name = match signal {
                 SIGTERM => "SIGTERM",
                 SIGINT => "SIGINT",
-                // As in Redis: a lost terminal or reader is no reason to stop.
+                // As in Redis: a lost terminal or reader is no reason to stop. Nor is a limit of the size of files: the write
+                // that meets it fails.
                 _ => continue,
             };
             if !shared.ask_to_stop() {

@@ -31,6 +31,7 @@ pub fn debug(cx: &mut Cx<'_>) -> Result<Flow, Error> {
             | b"set-active-expire"
             | b"pause-cron"
             | b"aof-flush-sleep"
+            | b"aof-fail-syncs"
             | b"set-skip-checksum-validation",
             3,
         ) => return on_all(cx, ok),
@@ -179,6 +180,10 @@ pub(super) fn on_core(core: &mut CoreState, db: usize, args: &[&[u8]]) -> Result
         b"aof-flush-sleep" => {
             let micros = parse_i64(args[2]).and_then(|micros| u64::try_from(micros).ok());
             core.journal.sleep_before_writes = Duration::from_micros(micros.unwrap_or(0));
+        }
+        b"aof-fail-syncs" => {
+            let count = parse_i64(args[2]).and_then(|count| u32::try_from(count).ok());
+            core.journal.failing_syncs_for_test = count.unwrap_or(0);
         }
         b"set-skip-checksum-validation" => {
             for shard in [&mut core.shard, &mut core.workbench] {

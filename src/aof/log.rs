@@ -35,6 +35,8 @@ const PLAIN_INTERVAL_NS: u64 = 2_000_000;
 const SYNC_INTERVAL_NS: u64 = 1_000_000_000;
 /// After an error the same is tried again so often, in nanoseconds.
 const RETRY_INTERVAL_NS: u64 = 100_000_000;
+/// After a segment could not be made, one is asked for so often, in nanoseconds: trying may take long, and each time is told.
+const PREPARE_INTERVAL_NS: u64 = 1_000_000_000;
 /// Bytes that are not written beyond which writing commands wait.
 pub const BACKLOG_MAX_BYTES: usize = 64 << 20;
 
@@ -166,6 +168,8 @@ pub struct Log {
     next: Option<Segment>,
     /// `next` was asked for.
     preparing: bool,
+    /// Not before this time is it asked for.
+    prepare_ns: u64,
     /// Segments before the present one that are not retired.
     former: Vec<(FileId, u64)>,
     /// The database that the last command of the segment was for.
@@ -230,6 +234,7 @@ impl Log {
             segment,
             next: None,
             preparing: false,
+            prepare_ns: 0,
             former: Vec::new(),
             selected: None,
             timed_s: 0,
@@ -499,9 +504,14 @@ impl Log {
         self.next = Some(Segment::new(self.identity, file, size));
     }
 
-    /// No segment could be made; it is asked for again.
-    pub fn on_not_prepared(&mut self) {
+    /// The segment that was asked for is of no use, and another is asked for.
+    pub fn on_unfit(&mut self) {
         self.preparing = false;
+    }
+
+    /// No segment could be made; it is asked for again after a while. Until one is there the log goes on in the present one.
+    pub fn on_not_prepared(&mut self, now_ns: u64) {
+        (self.preparing, self.prepare_ns) = (false, now_ns + PREPARE_INTERVAL_NS);
     }
 
     /// Goes on in another segment, whose first bytes are those of what comes now; all that was appended is handed out to be
@@ -546,10 +556,15 @@ impl Log {
         }
         self.sync_if_due(now_ns, orders);
         self.retire(orders);
-        if self.next.is_none() && !self.preparing && self.segment.end * 2 > self.segment.size {
+        if self.wants_next() && now_ns >= self.prepare_ns {
             self.preparing = true;
             orders.push(Order::Prepare);
         }
+    }
+
+    /// Whether another segment will be needed and is not asked for.
+    fn wants_next(&self) -> bool {
+        self.next.is_none() && !self.preparing && self.segment.end * 2 > self.segment.size
     }
 
     fn write_some(&mut self, now_ns: u64, orders: &mut Vec<Order>) {
@@ -586,9 +601,9 @@ impl Log {
 
     /// When [`Log::drive`] has something to do, if it is not told of anything before.
     pub fn due_ns(&self) -> u64 {
-        let mut due_ns = u64::MAX;
+        let mut due_ns = if self.wants_next() { self.prepare_ns } else { u64::MAX };
         if !self.failed.is_empty() {
-            return self.retry_ns;
+            return due_ns.min(self.retry_ns);
         }
         if self.handed < self.end && self.writes.len() < self.settings.writes_max {
             due_ns = self.plain_due_ns();

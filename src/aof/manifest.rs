@@ -82,6 +82,12 @@ impl BadManifest {
     }
 }
 
+/// How the names of files end.
+const RDB_BASE: &str = ".base.rdb";
+const AOF_BASE: &str = ".base.aof";
+const INCREMENT: &str = ".incr.aof";
+const SUFFIXES: [&str; 3] = [RDB_BASE, AOF_BASE, INCREMENT];
+
 /// Why a folder's manifest could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -151,9 +157,12 @@ impl Manifest {
         }
     }
 
-    /// The text: base, history, increments.
+    /// The text: base, history, increments; a comment if there are none, since Redis takes a file without a line for damaged.
     pub fn print(&self) -> Vec<u8> {
         let mut out = Vec::new();
+        if self.all().next().is_none() {
+            out.extend_from_slice(b"#\n");
+        }
         for (kind, entry) in self.all() {
             out.extend_from_slice(b"file ");
             let name = entry.name.as_bytes();
@@ -192,7 +201,7 @@ impl Manifest {
     /// Adds an increment behind all others; `filename` is the parameter `appendfilename`.
     pub fn add_increment(&mut self, filename: &OsStr) -> Entry {
         let last = self.increments.last().map_or(0, |last| last.seq);
-        let entry = self.unused(last, filename, ".incr.aof");
+        let entry = self.unused(last, filename, INCREMENT);
         self.increments.push(entry.clone());
         entry
     }
@@ -206,8 +215,8 @@ impl Manifest {
     ) -> Entry {
         let last = self.base.as_ref().map_or(0, |base| base.seq);
         let suffix = match format {
-            Format::Rdb => ".base.rdb",
-            Format::Aof => ".base.aof",
+            Format::Rdb => RDB_BASE,
+            Format::Aof => AOF_BASE,
         };
         let entry = self.unused(last, filename, suffix);
         let (past, kept) = self.increments.drain(..).partition(|entry| is_covered(entry.seq));
@@ -357,11 +366,37 @@ impl Folder {
     /// # Errors
     /// What the file system says.
     pub fn create(&self) -> io::Result<()> {
-        if !self.path.is_dir() {
-            fs::create_dir(&self.path)?;
-            sync_folder(&self.dir)?;
+        if self.path.is_dir() {
+            return Ok(());
         }
-        Ok(())
+        let created = fs::create_dir(&self.path).and_then(|()| sync_folder(&self.dir));
+        created.map_err(|error| {
+            let path = self.path.display();
+            io::Error::new(error.kind(), format!("Can't open or create append-only dir {path}: {error}"))
+        })
+    }
+
+    /// A file with data that no manifest names, because there is none: it was lost.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn orphan(&self) -> io::Result<Option<OsString>> {
+        if !self.path.is_dir() || self.manifest().exists() {
+            return Ok(None);
+        }
+        for file in fs::read_dir(&self.path)? {
+            let file = file?;
+            if self.is_data(&file.file_name()) && file.metadata()?.len() > 0 {
+                return Ok(Some(file.file_name()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether this is the name of a base or an increment.
+    fn is_data(&self, name: &OsStr) -> bool {
+        let rest = name.as_bytes().strip_prefix(self.filename.as_bytes());
+        rest.is_some_and(|rest| SUFFIXES.iter().any(|suffix| rest.ends_with(suffix.as_bytes())))
     }
 
     /// Moves the single file of Redis 6 and before into the folder, as its base, unless the folder has data of its own. A

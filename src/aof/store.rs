@@ -128,6 +128,31 @@ impl Store {
         }
     }
 
+    /// Makes a segment for each of these logs to begin in, as [`Store::add_segment`] does it: all of them or none.
+    ///
+    /// # Errors
+    /// As [`Store::add_segment`].
+    pub fn add_segments(
+        &mut self,
+        logs: &[Segment],
+        size: u64,
+        direct: bool,
+    ) -> io::Result<Vec<Prepared>> {
+        let mut made = Vec::new();
+        for &log in logs {
+            match self.add_segment(log, true, size, direct) {
+                Ok(segment) => made.push(segment),
+                Err(error) => {
+                    // The disk may be full: nothing is left there that nobody uses. What stays all the same does no harm.
+                    let unused: Vec<u32> = made.iter().map(|segment| segment.seq).collect();
+                    self.drop_segments(&unused).ok();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(made)
+    }
+
     /// Cuts a segment off at its end, behind which there is nothing but room.
     ///
     /// # Errors
@@ -200,7 +225,7 @@ impl Store {
         self.drop_segments(&unused)
     }
 
-    /// Drops segments that hold nothing, at a clean stop.
+    /// Drops segments that hold nothing.
     ///
     /// # Errors
     /// What the file system says.

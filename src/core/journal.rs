@@ -113,6 +113,8 @@ pub struct Journal {
     pub exits: bool,
     /// How long the core sleeps before it writes (`DEBUG AOF-FLUSH-SLEEP`).
     pub sleep_before_writes: Duration,
+    /// Test-only: so many syncs still fail that have not failed (`DEBUG AOF-FAIL-SYNCS`).
+    pub failing_syncs_for_test: u32,
     /// Test-only: what is not safe counts as safe.
     pub careless_for_test: Option<Careless>,
 }
@@ -480,8 +482,12 @@ impl CoreState {
     }
 
     /// A sync of the log is over.
-    pub(super) fn on_synced(&mut self, file: FileId, result: Result<(), i32>) {
+    pub(super) fn on_synced(&mut self, file: FileId, mut result: Result<(), i32>) {
         let now_ns = self.clock.monotonic_ns();
+        if self.journal.failing_syncs_for_test > 0 {
+            self.journal.failing_syncs_for_test -= 1;
+            result = Err(libc::EIO);
+        }
         if let Some(log) = &mut self.journal.log {
             log.on_synced(file, result, now_ns);
             self.after_log_progress();

@@ -43,6 +43,13 @@ fn fatal(reason: &str) -> String {
 fn begin_with_logs(shared: &Shared, config: &Arc<Config>, now_ms: i64) -> Result<Option<LoadPlan>, String> {
     let folder = folder_of(config);
     let mut manifest = folder.load().map_err(|error| fatal(&error.to_string()))?;
+    if let Some(file) = folder.orphan().map_err(|error| fatal(&plain(&error)))? {
+        return Err(fatal(&format!(
+            "the AOF manifest file {} doesn't exist, but {} does. Restore the manifest, or move the AOF files away",
+            folder.manifest().display(),
+            file.display()
+        )));
+    }
     if folder.upgrade(&mut manifest).map_err(|error| fatal(&plain(&error)))? {
         shared.log.notice(format_args!("{}", folder.upgrade_log_line()));
     }
@@ -53,8 +60,10 @@ fn begin_with_logs(shared: &Shared, config: &Arc<Config>, now_ms: i64) -> Result
     }
     recover::apply(&folder, &plan).map_err(|error| fatal(&plain(&error)))?;
     if manifest.is_empty() {
-        let base = manifest.replace_base(folder.filename(), Format::Rdb, |_| false);
         folder.create().map_err(|error| fatal(&plain(&error)))?;
+        // A base without a manifest would look as if that had been lost.
+        folder.store(&manifest).map_err(|error| fatal(&plain(&error)))?;
+        let base = manifest.replace_base(folder.filename(), Format::Rdb, |_| false);
         write_empty_base(&folder.file(&base), config, now_ms).map_err(|error| fatal(&plain(&error)))?;
         folder.store(&manifest).map_err(|error| fatal(&plain(&error)))?;
         shared.log.notice(format_args!("Creating AOF base file {} on server start", base.name.display()));

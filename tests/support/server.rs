@@ -31,6 +31,18 @@ impl Server {
     /// Starts `program`, which takes redis-server's command line, and waits until it answers PING.
     /// Panics with the server's log when it does not.
     pub fn launch<T: AsRef<OsStr>>(program: &OsStr, args: &[T]) -> Server {
+        let mut server = Server::spawn(program, args);
+        server.wait_until_it_answers(program);
+        server
+    }
+
+    /// Has Corelane start with `args` where it cannot: returns how it has ended, and its log.
+    pub fn fails_to_start<T: AsRef<OsStr>>(args: &[T]) -> (ExitStatus, String) {
+        let mut server = Server::spawn(OsStr::new(env!("CARGO_BIN_EXE_corelane")), args);
+        (server.wait(START_TIMEOUT), server.log())
+    }
+
+    fn spawn<T: AsRef<OsStr>>(program: &OsStr, args: &[T]) -> Server {
         let port = free_port();
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("server-{port}"));
         // Left over by an earlier run that was killed before it could clean up.
@@ -51,9 +63,7 @@ impl Server {
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut server = Server { child, address, folder };
-        server.wait_until_it_answers(program);
-        server
+        Server { child, address, folder }
     }
 
     fn wait_until_it_answers(&mut self, program: &OsStr) {

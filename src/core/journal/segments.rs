@@ -74,6 +74,11 @@ impl CoreState {
             Some(Event::Segment(made.map_err(|error| plain(&error))))
         });
         self.journal.wants_segment = self.shared.storage.submit(Job::Work(self.core, work)).is_err();
+        if self.journal.wants_segment
+            && let Some(log) = &mut self.journal.log
+        {
+            log.on_not_prepared(self.clock.monotonic_ns());
+        }
     }
 
     /// What the storage thread says of a segment.
@@ -83,14 +88,14 @@ impl CoreState {
                 // It would come after the one in which the log goes on at the cut, and what it would get before.
                 self.shared.append_only.cover([seq].into_iter());
                 if let Some(log) = &mut self.journal.log {
-                    log.on_not_prepared();
+                    log.on_unfit();
                 }
             }
             Ok(Prepared { seq, file, size }) => self.on_segment(FileId(seq), Handle::Fd(file.into()), size),
             Err(error) => {
                 self.shared.log.warning(format_args!("Can't make another AOF segment: {error}"));
                 if let Some(log) = &mut self.journal.log {
-                    log.on_not_prepared();
+                    log.on_not_prepared(self.clock.monotonic_ns());
                 }
             }
         }
@@ -357,9 +362,7 @@ pub fn make_segments(
         }
     }
     let size = FIRST_SEGMENT_BYTES.min(config.aof_segment_size_bytes);
-    let make = |store: &mut Store| -> std::io::Result<Vec<Prepared>> {
-        logs.iter().map(|&log| store.add_segment(log, true, size, config.aof_direct_io)).collect()
-    };
+    let make = |store: &mut Store| store.add_segments(logs, size, config.aof_direct_io);
     if let Some(made) = append_only.with_store(make) {
         append_only.set_segments(made?);
     }
