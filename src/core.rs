@@ -117,6 +117,8 @@ impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
         self.state.shared.await_deafness();
         self.state.close_all(&mut self.io);
         self.io.poll();
+        // What is not loaded by now never is, and need not be waited for.
+        self.state.loading = None;
         self.settle();
     }
 

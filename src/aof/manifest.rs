@@ -579,10 +579,34 @@ mod tests {
     }
 
     #[test]
+    fn data_without_a_manifest_is_noticed() {
+        let folder = folder("orphan");
+        assert_eq!(folder.orphan().unwrap(), None);
+        folder.create().unwrap();
+        for (name, text) in
+            [("a.aof.1.incr.aof", ""), ("b.aof.1.incr.aof", "x"), ("a.aof.1.incr.aof.old", "x")]
+        {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        assert_eq!(folder.orphan().unwrap(), None, "it holds nothing, or is of another log, or of none");
+        for name in ["a.aof.3.base.rdb", "a.aof.3.base.aof", "a.aof.7.incr.aof"] {
+            fs::write(folder.path().join(name), "x").unwrap();
+            assert_eq!(folder.orphan().unwrap(), Some(name.into()));
+            fs::remove_file(folder.path().join(name)).unwrap();
+        }
+        fs::write(folder.path().join("a.aof.3.base.rdb"), "x").unwrap();
+        folder.store(&Manifest::default()).unwrap();
+        assert_eq!(folder.orphan().unwrap(), None, "it was never named");
+        fs::remove_dir_all(&folder.dir).unwrap();
+    }
+
+    #[test]
     fn a_manifest_is_replaced_as_a_whole() {
         let folder = folder("replace");
         assert_eq!(folder.load().unwrap(), Manifest::default());
         folder.create().unwrap();
+        assert_eq!(folder.load().unwrap(), Manifest::default());
+        folder.store(&Manifest::default()).unwrap();
         assert_eq!(folder.load().unwrap(), Manifest::default());
         let mut manifest = Manifest::default();
         for _ in 0..3 {

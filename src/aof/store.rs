@@ -132,12 +132,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::add_segment`].
-    pub fn add_segments(
-        &mut self,
-        logs: &[Segment],
-        size: u64,
-        direct: bool,
-    ) -> io::Result<Vec<Prepared>> {
+    pub fn add_segments(&mut self, logs: &[Segment], size: u64, direct: bool) -> io::Result<Vec<Prepared>> {
         let mut made = Vec::new();
         for &log in logs {
             match self.add_segment(log, true, size, direct) {
@@ -285,12 +280,34 @@ mod tests {
     use super::*;
     use std::ffi::OsStr;
 
-    #[test]
-    fn a_base_takes_the_place_of_what_it_covers() {
-        let dir = std::env::temp_dir().join(format!("corelane-store-{}", std::process::id()));
+    fn folder(test: &str) -> (PathBuf, Folder) {
+        let dir = std::env::temp_dir().join(format!("corelane-store-{test}-{}", std::process::id()));
         fs::remove_dir_all(&dir).ok();
         fs::create_dir(&dir).unwrap();
         let folder = Folder::new(&dir, OsStr::new("aof"), OsStr::new("a.aof"));
+        (dir, folder)
+    }
+
+    #[test]
+    fn segments_are_made_for_all_logs_or_for_none() {
+        let (dir, folder) = folder("all");
+        let mut store = Store::new(folder.clone(), Manifest::default()).unwrap();
+        let logs = [0, 1, 2].map(|shard| Segment { run: 1, shard, shards: 3 });
+        // A folder is in the way of the third.
+        let obstacle = folder.path().join("a.aof.3.incr.aof");
+        fs::create_dir(&obstacle).unwrap();
+        store.add_segments(&logs, 5000, false).unwrap_err();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the manifest, and what is in the way");
+        assert!(folder.load().unwrap().is_empty());
+        fs::remove_dir(&obstacle).unwrap();
+        assert_eq!(store.add_segments(&logs, 5000, false).unwrap().len(), 3);
+        assert_eq!(folder.load().unwrap().data().count(), 3);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_base_takes_the_place_of_what_it_covers() {
+        let (dir, folder) = folder("base");
         let mut store = Store::new(folder.clone(), Manifest::default()).unwrap();
         let made: Vec<u32> = (0..4)
             .map(|_| store.add_segment(Segment { run: 1, shard: 0, shards: 1 }, true, 5000, true).unwrap())

@@ -291,3 +291,20 @@ fn what_a_failed_sync_was_for_is_stable_when_a_base_covers_it() {
     files.iter().for_each(|&file| log.on_synced(file, Ok(()), 6 * second));
     assert_eq!((files.contains(&FileId(9)), log.safe()), (true, log.end()));
 }
+
+#[test]
+fn a_segment_that_cannot_be_made_is_asked_for_again_after_a_while() {
+    let (mut log, second) = (log(AppendFsync::No), 1_000_000_000);
+    (0..5).for_each(|_| drop(log.append(effects(8999).iter(), None)));
+    let asks = |log: &mut Log, now_ns| {
+        let mut orders = Vec::new();
+        log.drive(now_ns, &mut orders);
+        orders.iter().filter(|order| matches!(order, Order::Prepare)).count()
+    };
+    assert_eq!([second, second + 1].map(|now_ns| asks(&mut log, now_ns)), [1, 0]);
+    log.on_not_prepared(second);
+    assert_eq!(log.due_ns(), second + PREPARE_INTERVAL_NS);
+    assert_eq!([second + 1, second + PREPARE_INTERVAL_NS].map(|now_ns| asks(&mut log, now_ns)), [0, 1]);
+    log.on_unfit();
+    assert_eq!(asks(&mut log, second + PREPARE_INTERVAL_NS), 1, "at once");
+}
