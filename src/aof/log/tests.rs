@@ -295,7 +295,9 @@ fn what_a_failed_sync_was_for_is_stable_when_a_base_covers_it() {
 #[test]
 fn a_segment_that_cannot_be_made_is_asked_for_again_after_a_while() {
     let (mut log, second) = (log(AppendFsync::No), 1_000_000_000);
-    (0..5).for_each(|_| drop(log.append(effects(8999).iter(), None)));
+    for _ in 0..5 {
+        log.append(effects(8999).iter(), None);
+    }
     let asks = |log: &mut Log, now_ns| {
         let mut orders = Vec::new();
         log.drive(now_ns, &mut orders);
