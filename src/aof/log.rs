@@ -606,7 +606,7 @@ impl Log {
             return due_ns.min(self.retry_ns);
         }
         if self.handed < self.end && self.writes.len() < self.settings.writes_max {
-            due_ns = self.plain_due_ns();
+            due_ns = due_ns.min(self.plain_due_ns());
         }
         if self.settings.sync == AppendFsync::EverySecond && self.stable < self.end && self.sync.is_none() {
             due_ns = due_ns.min(self.last_sync_ns + self.settings.sync_interval_ns);
@@ -679,7 +679,12 @@ impl Log {
     pub fn on_wrote(&mut self, id: u32, blocks: Blocks, result: Result<(), i32>, now_ns: u64) {
         let Some(write) = self.writes.iter_mut().find(|write| write.id == id) else { return };
         if let Err(error) = result {
-            if !self.is_lossy() {
+            // The kernel tells of what it has lost once: this may have been the report on plain writes before.
+            let loses_plain =
+                write.mode == WriteMode::Stable && error == libc::EIO && self.plain_end > self.stable;
+            if loses_plain {
+                (self.failure, self.switched) = (Some(Failure::Sync(error)), false);
+            } else if !self.is_lossy() {
                 self.failure = Some(Failure::Write(error));
             }
             self.failed.push((id, blocks));

@@ -75,7 +75,7 @@ pub struct Program {
     /// The replies so far.
     out: Vec<u8>,
     started_ticks: u64,
-    /// Why writes were refused when it began, if they were: a program that is suspended meanwhile is not refused in part.
+    /// Why writes were refused when its client asked for it, if they were: what waits meanwhile is not refused in part.
     refusal: Option<WriteRefusal>,
     /// The time at which it began, by which keys expire for it, Unix microseconds.
     now_us: i64,
@@ -94,6 +94,7 @@ impl Program {
         command: &'static Command,
         call: Call,
         commands: Box<Multi>,
+        refusal: Option<WriteRefusal>,
         started_ticks: u64,
     ) -> Program {
         Program {
@@ -106,7 +107,7 @@ impl Program {
             script: None,
             out: Vec::new(),
             started_ticks,
-            refusal: None,
+            refusal,
             now_us: 0,
             traces: Traces::default(),
             effects: Effects::default(),
@@ -177,7 +178,7 @@ impl CoreState {
             // Until it has run; what changes before counts.
             client.session.watched = watched;
         }
-        let mut program = Program::new(to, command, call, commands, self.last_ticks);
+        let mut program = Program::new(to, command, call, commands, self.refusal, self.last_ticks);
         program.shown = self.monitored.then(|| args[0].into());
         self.launch_program(program, plan);
         Next::Taken
@@ -327,7 +328,7 @@ impl CoreState {
 
     fn begin(&mut self, program: &mut Program) {
         program.out = self.spare_buffer();
-        (program.now_us, program.refusal) = (self.now_us, self.refusal);
+        program.now_us = self.now_us;
         if program.is_exec {
             Reply::new(&mut program.out, program.call.resp).array(program.commands.len());
         }

@@ -189,7 +189,7 @@ impl CoreState {
         }
         let mut commands = self.spare_multi.take().unwrap_or_default();
         commands.push(command.id, args);
-        let program = Program::new(to, command, call, commands, self.last_ticks);
+        let program = Program::new(to, command, call, commands, self.refusal, self.last_ticks);
         self.launch_program(program, plan);
         Next::Taken
     }

@@ -224,6 +224,9 @@ fn load(cluster: &mut Cluster, plan: &Plan, files: &Files) -> Result<(), String>
             of_shard.entry(segment.shard).or_default().extend_from_slice(bytes);
         }
         for (shard, bytes) in of_shard {
+            if number("CORELANE_SIM_SEED").is_some() {
+                eprintln!("shard {shard} replays {}", bytes.escape_ascii());
+            }
             let user = cluster.user(shard);
             cluster.rest();
             let clients = &mut cluster.cores[usize::from(shard)].state.clients;
