@@ -5,6 +5,7 @@ use crate::admin::{Cx, Flow};
 use crate::config::Config;
 use crate::config::get_set::{self, Caller};
 use crate::config::rewrite::Extent;
+use crate::core::journal::segments::Rewrite;
 use crate::core::state::CoreState;
 use crate::protocol::Error;
 use crate::route::message::Query;
@@ -51,7 +52,17 @@ pub fn config_set(cx: &mut Cx<'_>) -> Result<Flow, Error> {
         let concerns_log = cx.args[2..].chunks(2).any(|pair| pair[0].eq_ignore_ascii_case(b"appendonly"));
         if concerns_log && cx.core.config.appendonly && !cx.core.is_logged() {
             // Whoever looks right now sees it begin. If it cannot, it is tried again in intervals.
-            cx.core.begin_rewrite().ok();
+            let rewrite = cx.core.ask_for_rewrite(cx.in_program);
+            if let Ok(Rewrite::Scheduled) = rewrite {
+                let when = if cx.in_program {
+                    "during a transaction"
+                } else {
+                    "but there is already another background operation"
+                };
+                cx.core.shared.log.notice(format_args!(
+                    "AOF was enabled {when}. An AOF background was scheduled to start when possible."
+                ));
+            }
         }
         cx.reply.ok();
         Ok(())

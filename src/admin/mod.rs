@@ -65,6 +65,8 @@ pub struct Cx<'a> {
     pub args: &'a [&'a [u8]],
     /// The answer.
     pub reply: Reply<'a>,
+    /// Whether the command is one of a program, whose client and keys wait for nothing but its answers.
+    pub in_program: bool,
 }
 
 impl Cx<'_> {

@@ -37,7 +37,7 @@ pub fn bgsave(cx: &mut Cx<'_>) -> Result<Flow, Error> {
 /// # Errors
 /// If one is under way, or files cannot be worked on.
 pub fn bgrewriteaof(cx: &mut Cx<'_>) -> Result<Flow, Error> {
-    let rewrite = cx.core.begin_rewrite()?;
+    let rewrite = cx.core.ask_for_rewrite(cx.in_program)?;
     cx.reply.status(rewrite.text());
     Ok(Flow::Done)
 }

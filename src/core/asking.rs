@@ -122,8 +122,8 @@ impl CoreState {
         let resp = client.session.resp;
         let mut out = asking.reply;
         self.held_pushes.running = Some(asking.conn);
-        let mut cx =
-            Cx { core: self, conn: asking.conn, command, args: &args, reply: Reply::new(&mut out, resp) };
+        let reply = Reply::new(&mut out, resp);
+        let mut cx = Cx { core: self, conn: asking.conn, command, args: &args, reply, in_program: false };
         let result = error.map_or_else(|| (asking.then)(&mut cx, answers), Err);
         self.finish_session(asking.conn, command, out, result.as_ref().err());
         let whose = Whose::new(self.core, asking.conn, asking.client);

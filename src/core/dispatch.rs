@@ -762,7 +762,8 @@ impl CoreState {
         let (resp, whose) = (client.session.resp, Whose::new(self.core, conn, client.id));
         let mut out = self.spare_buffer();
         self.held_pushes.running = Some(conn);
-        let mut cx = Cx { core: self, conn, command, args, reply: Reply::new(&mut out, resp) };
+        let reply = Reply::new(&mut out, resp);
+        let mut cx = Cx { core: self, conn, command, args, reply, in_program: false };
         let result = handler(&mut cx);
         if let Ok(Flow::Ask(query, then)) = result {
             if let Some(client) = self.clients.get_mut(conn) {

@@ -665,7 +665,8 @@ impl CoreState {
     ) -> Result<Flow, Error> {
         let ReplyTo { conn, client, .. } = program.to;
         self.clients.get_same(conn, client).ok_or(CLIENT_GONE)?;
-        let mut cx = Cx { core: self, conn, command, args, reply: Reply::new(out, resp) };
+        let reply = Reply::new(out, resp);
+        let mut cx = Cx { core: self, conn, command, args, reply, in_program: true };
         let flow = match handler(&mut cx)? {
             // Nobody waits in the middle of a program: it is as if the time was over.
             Flow::Await(Await { query: Some(_), then, .. }) => Flow::Ask(Query::Logged { wait: false }, then),
@@ -696,7 +697,8 @@ impl CoreState {
         let resp = program.script.as_ref().map_or(program.call.resp, |script| script.resp());
         let result = match self.clients.get_same(conn, client) {
             Some(_) => {
-                answered(&mut Cx { core: self, conn, command, args, reply: Reply::new(&mut part, resp) })
+                let reply = Reply::new(&mut part, resp);
+                answered(&mut Cx { core: self, conn, command, args, reply, in_program: true })
             }
             None => Err(CLIENT_GONE),
         };

@@ -148,6 +148,7 @@ impl CoreState {
             }
         });
         if starter.is_background() {
+            self.stats.background_snapshots += 1;
             self.shared.log.notice(format_args!("Background saving started"));
         }
         let txn = TxnId { coordinator: self.core, number: self.next_number() };

@@ -468,9 +468,9 @@ impl Facts<'_> {
         text.line("pubsub_channels", stats.pubsub_channels);
         text.line("pubsub_patterns", stats.pubsub_patterns);
         text.line("pubsubshard_channels", stats.pubsub_shard_channels);
+        text.zeros(&["latest_fork_usec"]);
+        text.line("total_forks", stats.background_snapshots);
         text.zeros(&[
-            "latest_fork_usec",
-            "total_forks",
             "migrate_cached_sockets",
             "slave_expires_tracked_keys",
             "active_defrag_hits",

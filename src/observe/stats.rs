@@ -142,6 +142,8 @@ pub struct Stats {
     pub expired_subkeys: u64,
     /// Changes of the data set.
     pub changes: u64,
+    /// Snapshots that were begun in the background; Redis forks for each of them.
+    pub background_snapshots: u64,
     /// Durations of syncs of the log in nanoseconds, and of writes that end on stable storage.
     pub syncs: Option<Box<Histogram<u64>>>,
 
@@ -309,6 +311,7 @@ impl Stats {
             keyspace_misses,
             expired_keys,
             expired_subkeys,
+            background_snapshots,
             changes,
             clients,
             blocked_clients,

@@ -33,7 +33,7 @@ const CANNOT: Error = Error::text(
 pub enum Rewrite {
     /// It has begun.
     Started,
-    /// It begins when the snapshot under way is over.
+    /// It begins when the snapshot under way, or the program that asks for it, is over.
     Scheduled,
 }
 
@@ -116,22 +116,32 @@ impl CoreState {
         self.shared.storage.submit(Job::Work(self.core, work)).ok();
     }
 
-    /// Begins a rewrite, or has it begin when the snapshot under way is over. Without a log it turns that on if the configuration
-    /// says so, and otherwise leaves a base alone.
+    /// Begins a rewrite, or has it begin when the snapshot under way, or the program that asks for it, is over. Without a log it
+    /// turns that on if the configuration says so, and otherwise leaves a base alone.
     ///
     /// # Errors
     /// If one is under way, or files cannot be worked on.
-    pub fn begin_rewrite(&mut self) -> Result<Rewrite, Error> {
-        let append_only = Arc::clone(&self.shared.append_only);
+    pub fn ask_for_rewrite(&mut self, in_program: bool) -> Result<Rewrite, Error> {
+        let append_only = &self.shared.append_only;
         if append_only.figures().rewriting_since_s.is_some() {
             return Err(IN_PROGRESS);
         }
-        // What is being turned off is turned off first.
-        let ends = append_only.is_logged() && !(self.is_logged() && self.config.appendonly);
-        if self.shared.snapshots.current().is_some() || self.loading.is_some() || ends {
+        if in_program || !self.can_rewrite_now() {
             append_only.note(|figures| (figures.scheduled, figures.failures_in_a_row) = (true, 0));
             return Ok(Rewrite::Scheduled);
         }
+        self.begin_rewrite()?;
+        Ok(Rewrite::Started)
+    }
+
+    fn can_rewrite_now(&self) -> bool {
+        // What is being turned off is turned off first.
+        let ends = self.shared.append_only.is_logged() && !(self.is_logged() && self.config.appendonly);
+        self.shared.snapshots.current().is_none() && self.loading.is_none() && !ends
+    }
+
+    fn begin_rewrite(&mut self) -> Result<(), Error> {
+        let append_only = Arc::clone(&self.shared.append_only);
         if !append_only.begin_rewrite(self.now_us / 1_000_000) {
             return Err(IN_PROGRESS);
         }
@@ -149,7 +159,7 @@ impl CoreState {
             self.end_rewrite(Err("there is no storage thread".into()));
             return Err(CANNOT);
         }
-        Ok(Rewrite::Started)
+        Ok(())
     }
 
     /// Segments for all cores are there: now the snapshot.
@@ -294,7 +304,7 @@ impl CoreState {
                     .log
                     .notice(format_args!("Starting automatic rewriting of AOF on {growth}% growth"));
             }
-            self.begin_rewrite().ok();
+            self.ask_for_rewrite(false).ok();
         }
     }
 
