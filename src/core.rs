@@ -125,7 +125,7 @@ impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
     /// Nobody sends anything any more: waits until what was begun is done and logged, on all cores, and all logs are on stable
     /// storage.
     fn settle(&mut self) {
-        let begun = Instant::now();
+        let mut begun = Instant::now();
         let mut was_settled = false;
         loop {
             let busy = self.turn();
@@ -139,7 +139,10 @@ impl<I: Io, M: Mailbox<Batch>> Core<I, M> {
             if settled && self.state.shared.is_settled() && !self.mailbox.has_mail() {
                 break;
             }
-            if begun.elapsed() >= SETTLING_MAX {
+            if self.state.writes_last_base() {
+                // That takes as long as it takes, as a last snapshot does.
+                begun = Instant::now();
+            } else if begun.elapsed() >= SETTLING_MAX {
                 break;
             }
             if busy {

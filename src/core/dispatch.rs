@@ -541,7 +541,7 @@ impl CoreState {
             }
             (Spread::Cursor, _) => self.owner_of_cursor(args[1]),
             (Spread::Shards(_), _) if self.refuses_in_log(conn, command) => return Next::Taken,
-            (Spread::Shards(_), _) if self.map.shards() > 1 && !self.replays_own_log(conn) => {
+            (Spread::Shards(_), _) if self.map.shards() > 1 && !self.note_own_part(conn) => {
                 return self.run_over_shards(conn, command, args, &keys);
             }
             (Spread::Patterns, plan) if self.map.shards() > 1 && execute::sort::follows_patterns(args) => {

@@ -105,6 +105,8 @@ pub struct Journal {
     libraries: Arc<Libraries>,
     /// The log is being turned off: nothing is collected any more.
     ends: bool,
+    /// How often a last base was begun, on core 0 of a server that stops.
+    last_bases: u32,
     /// What all cores were told of the log.
     told: Told,
     /// Clients that wait for logs that are full.
@@ -267,8 +269,7 @@ impl CoreState {
             }
         }
         if everywhere && self.map.shards() > 1 {
-            // Who loads the logs one after the other applies it to what others hold.
-            self.shared.append_only.note(|figures| figures.scheduled = true);
+            self.shared.append_only.note_whole_write();
         }
         end
     }

@@ -110,6 +110,8 @@ pub(super) struct Snapshotting {
     begun: Option<Begun>,
     /// The server stops after a snapshot, for which the one under way is given up.
     shutdown: Option<Starter>,
+    /// The transaction that has all shards for good, since the last snapshot.
+    last_cut: Option<TxnId>,
 }
 
 impl CoreState {
@@ -394,11 +396,12 @@ impl CoreState {
             Starter::Shutdown { force, .. } => force || result.is_ok(),
             _ => false,
         };
+        if run.plan.holds {
+            self.snapshot.last_cut = Some(txn);
+        }
         // A server that stops runs nothing any more that is not in its last snapshot.
-        if run.plan.holds && !stops {
-            for core in self.map.all() {
-                self.send(core, Message::Release { txn, loan: Loan::new(), wing: None, after: None });
-            }
+        if !stops {
+            self.release_last_cut();
         }
         match starter {
             Starter::Server | Starter::Bgsave(_) => {}
@@ -408,6 +411,14 @@ impl CoreState {
             }
             Starter::Reload(to, mode) => self.reload(to, mode, result.is_ok()),
             Starter::Shutdown { to, force } => self.stop_after_saving(to, force, result.is_ok()),
+        }
+    }
+
+    /// Lets go of the shards if they were held during a snapshot.
+    pub(super) fn release_last_cut(&mut self) {
+        let Some(txn) = self.snapshot.last_cut.take() else { return };
+        for core in self.map.all() {
+            self.send(core, Message::Release { txn, loan: Loan::new(), wing: None, after: None });
         }
     }
 
@@ -468,13 +479,18 @@ impl CoreState {
 
     /// The server stops with a last snapshot.
     fn stop_with_snapshot(&mut self, starter: Starter) {
-        if let Some(run) = self.shared.snapshots.current() {
+        self.give_up_snapshot();
+        self.snapshot.shutdown = Some(starter);
+        self.go_on_stopping();
+    }
+
+    /// A server that stops needs no snapshot that is under way.
+    pub(super) fn give_up_snapshot(&self) {
+        if let Some(run) = self.shared.snapshots.current().filter(|run| !run.has_failed()) {
             self.shared.log.warning(format_args!("A snapshot is being taken. Giving it up!"));
             run.fail("the server stops");
             self.shared.storage.wake_all();
         }
-        self.snapshot.shutdown = Some(starter);
-        self.go_on_stopping();
     }
 
     /// Begins the last snapshot when there is no other one any more.
@@ -497,7 +513,7 @@ impl CoreState {
             self.go_on_stopping();
         }
         self.shared.snapshots.note_changes(self.core, self.stats.changes);
-        if self.core.index() != 0 {
+        if self.core.index() != 0 || self.shared.stopping.load(Ordering::Relaxed) {
             return;
         }
         if self.shared.takes_stop() {

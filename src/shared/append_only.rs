@@ -39,6 +39,11 @@ pub struct Figures {
     pub complete_bytes: u64,
     /// Bytes that were written early in the last one, because they were about to change.
     pub last_old_bytes: u64,
+    /// Effects on whole databases, each of which several logs hold: how many there are, there were when the rewrite under way began,
+    /// and a base covers.
+    whole_writes: u64,
+    whole_writes_at_begin: u64,
+    whole_writes_covered: u64,
 }
 
 /// Segments that the base which is being written covers.
@@ -101,8 +106,26 @@ impl AppendOnly {
         }
         figures.rewriting_since_s = Some(now_s);
         (figures.scheduled, figures.given_up) = (false, false);
+        figures.whole_writes_at_begin = figures.whole_writes;
         figures.rewrites += 1;
         true
+    }
+
+    /// One of several logs has got an effect on whole databases. Who loads the logs one after the other, as stock Redis does, applies
+    /// it to what others hold: a base has to cover it.
+    pub fn note_whole_write(&self) {
+        lock(&self.figures).whole_writes += 1;
+    }
+
+    /// Whether a base is to cover such effects, and can be written.
+    pub fn owes_base(&self) -> bool {
+        let figures = self.figures();
+        figures.whole_writes > figures.whole_writes_covered && self.is_logged() && self.error().is_none()
+    }
+
+    /// Such effects stay as they are.
+    pub fn forgive_base(&self) {
+        self.note(|figures| figures.whole_writes_covered = figures.whole_writes);
     }
 
     /// Whether any core logs what it does.
@@ -186,6 +209,7 @@ impl AppendOnly {
 
     /// One more is.
     pub fn count_base(&self) {
+        self.note(|figures| figures.whole_writes_covered = figures.whole_writes_at_begin);
         self.bases.fetch_add(1, Ordering::Release);
     }
 

@@ -19,6 +19,8 @@ use crate::storage::{Event, Job, Work, plain};
 const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
 /// After a rewrite that has failed, the next begins by itself after so many seconds.
 const RETRY_S: i64 = 60;
+/// How often a server that stops tries to write a base that it owes.
+const LAST_BASES_MAX: u32 = 2;
 
 /// Why a rewrite ends without a result when nobody needs it any more.
 const TURNED_OFF: &str = "the append only file is turned off";
@@ -297,8 +299,8 @@ impl CoreState {
         let is_large =
             percentage > 0 && bytes >= self.config.auto_aof_rewrite_min_size_bytes && growth >= percentage;
         let turns_on = self.config.appendonly && !self.shared.append_only.is_logged();
-        let is_lossy = self.shared.append_only.is_lossy();
-        if figures.scheduled || (turns_on || is_large || is_lossy) && !waits {
+        let must_be_covered = self.shared.append_only.is_lossy() || self.owes_base();
+        if figures.scheduled || (turns_on || is_large || must_be_covered) && !waits {
             if is_large && !figures.scheduled {
                 self.shared
                     .log
@@ -308,10 +310,51 @@ impl CoreState {
         }
     }
 
+    /// Whether a base is owed to those who load the logs one after the other.
+    fn owes_base(&self) -> bool {
+        self.config.appendonly && self.loading.is_none() && self.shared.append_only.owes_base()
+    }
+
+    /// Whether a server that stops writes a base that it owes.
+    pub(in crate::core) fn writes_last_base(&self) -> bool {
+        self.owes_base() && self.shared.append_only.figures().rewriting_since_s.is_some()
+    }
+
+    /// Sees to it that a server that stops writes the base that it owes, if it does. Returns whether it does.
+    fn sees_to_last_base(&mut self) -> bool {
+        if !self.owes_base() {
+            return false;
+        }
+        self.release_last_cut();
+        if self.core.index() > 0 || self.writes_last_base() {
+            return true;
+        }
+        if self.shared.snapshots.current().is_some() {
+            self.give_up_snapshot();
+            return true;
+        }
+        if self.journal.last_bases == LAST_BASES_MAX {
+            self.shared.log.warning(format_args!(
+                "The append only file was not rewritten: only Corelane loads it as it is, not a server with a single log"
+            ));
+            self.shared.append_only.forgive_base();
+            return false;
+        }
+        if self.can_rewrite_now() {
+            self.journal.last_bases += 1;
+            self.shared.log.notice(format_args!("Rewriting the append only file before exiting."));
+            self.begin_rewrite().ok();
+        }
+        true
+    }
+
     /// Whether nothing is under way on this core that is to be logged, and all that was logged is on stable storage. Who is not
     /// `patient` does not wait for commands over several shards: a last snapshot may hold them for ever.
     pub(in crate::core) fn has_settled(&mut self, patient: bool) -> bool {
         self.bring_log_to_safety();
+        if self.sees_to_last_base() {
+            return false;
+        }
         let is_done = self.txns.is_empty() || !patient;
         is_done && self.journal.log.as_ref().is_none_or(|log| log.is_settled())
     }

@@ -104,10 +104,15 @@ impl CoreState {
         self.replay_of(conn).is_some()
     }
 
-    /// Whether a client replays the log of this core's shard.
+    /// Takes note of a command on whole databases in the log of this core's shard, where it concerns that shard alone; false if the
+    /// client does not replay that.
     #[cold]
-    pub(in crate::core) fn replays_own_log(&self, conn: ConnId) -> bool {
-        self.replay_of(conn).is_some_and(|replay| replay.scope == Scope::OwnShard)
+    pub(in crate::core) fn note_own_part(&self, conn: ConnId) -> bool {
+        let is_own = self.replay_of(conn).is_some_and(|replay| replay.scope == Scope::OwnShard);
+        if is_own {
+            self.shared.append_only.note_whole_write();
+        }
+        is_own
     }
 
     /// Refuses a command that writes to whole databases, in the log of a shard that there is none like.
