@@ -90,6 +90,26 @@ fn one_push_serves_as_many_as_it_has_elements_in_their_order() {
 }
 
 #[test]
+fn who_is_served_by_another_ones_pop_takes_nothing_that_is_for_others() {
+    everywhere(|server| {
+        let mut viewer = server.client();
+        for round in 0..20 {
+            let keys = |line: &str| line.replace("{}", &format!("{{{round}}}"));
+            let mut mover = waiting(server, &mut viewer, &keys("BRPOPLPUSH a{} c{} 0"));
+            let mut popper = waiting(server, &mut viewer, &keys("BLPOP b{} 0"));
+            let mut last = waiting(server, &mut viewer, &keys("BLMPOP 0 2 b{} c{} LEFT COUNT 1"));
+            for line in ["MULTI", "LPUSH a{} 1", "LPUSH b{} 2", "EXEC"] {
+                call(&mut viewer, &keys(line));
+            }
+            assert_eq!(read(&mut mover), Value::bulk("1"));
+            assert_eq!(read(&mut popper), bulks(&[&keys("b{}"), "2"]));
+            let element = Value::Array(vec![Value::bulk(keys("c{}")), bulks(&["1"])]);
+            assert_eq!(read(&mut last), element);
+        }
+    });
+}
+
+#[test]
 fn whoever_waits_for_several_keys_gets_one_element() {
     everywhere(|server| {
         let mut viewer = server.client();

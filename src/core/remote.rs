@@ -323,7 +323,7 @@ impl CoreState {
             self.remember_args(Whose { core: txn.coordinator, to: of }, command, args);
         }
         let changed = self.take_changes();
-        if !self.pass_on(txn, changed) {
+        if !self.pass_on(txn, changed, Vec::new()) {
             self.let_go(txn);
         }
         self.serve_pending();
@@ -337,7 +337,7 @@ impl CoreState {
         wing: Option<Box<Wing>>,
         after: Option<Box<Aftermath>>,
     ) {
-        self.receive_loan(loan);
+        let in_sight = self.receive_loan(loan);
         if let Some(wing) = wing {
             self.shard.dbs.take_back(*wing);
         }
@@ -354,7 +354,7 @@ impl CoreState {
             }
             changed = traces.changed;
         }
-        if !self.pass_on(txn, changed) {
+        if !self.pass_on(txn, changed, in_sight) {
             self.let_go(txn);
         }
         self.serve_pending();

@@ -117,21 +117,29 @@ impl CoreState {
         self.serve_pending();
     }
 
-    /// Entries have come back: who waits for one could not be asked while it was out of sight.
-    pub(in crate::core) fn receive_loan(&mut self, loan: Loan) {
+    /// Entries have come back. Returns those that somebody waits for, who could not be asked while they were out of sight.
+    pub(in crate::core) fn receive_loan(&mut self, loan: Loan) -> Vec<DbKey> {
+        let mut in_sight = Vec::new();
         if !self.blocking.waiters.is_empty() && !self.is_deaf() {
-            for (db, item) in &loan {
-                self.blocking.waiters.back_in_sight(*db, item.key());
-            }
+            let keys = loan.iter().map(|(db, item)| (*db, item.key()));
+            let awaited = keys.filter(|(db, key)| self.blocking.waiters.has_line(*db, key));
+            in_sight.extend(awaited.map(|(db, key)| (db, key.into())));
         }
         self.shard.receive(loan);
+        in_sight
     }
 
-    /// A reservation is about to end, under which these keys were changed: who waits for them is asked under it, before
-    /// anybody else sees them, one after the other. Returns whether it is kept for somebody.
-    pub(in crate::core) fn pass_on(&mut self, txn: TxnId, changed: Vec<DbKey>) -> bool {
+    /// A reservation is about to end, under which these keys were changed, and those were out of sight: who waits for them is asked
+    /// under it, before anybody else sees them, one after the other. Returns whether it is kept for somebody.
+    pub(in crate::core) fn pass_on(&mut self, txn: TxnId, changed: Vec<DbKey>, in_sight: Vec<DbKey>) -> bool {
         let mut held = self.blocking.grants.remove(&txn).unwrap_or_default();
         self.join_lines(&mut held, changed);
+        for line in in_sight {
+            held.keys.insert(line.1.clone());
+            if !held.lines.contains(&line) {
+                held.lines.push_back(line);
+            }
+        }
         while let Some((db, key)) = held.lines.front() {
             let Some(id) = self.ask_next(*db, key) else {
                 held.lines.pop_front();
@@ -214,7 +222,7 @@ impl CoreState {
             return false;
         }
         let (txn, changed) = (self.next_txn(), self.take_changes());
-        let kept = self.pass_on(txn, changed);
+        let kept = self.pass_on(txn, changed, Vec::new());
         if kept {
             self.tickets.insert(txn, ticket);
         }

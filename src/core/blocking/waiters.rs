@@ -137,11 +137,9 @@ impl Waiters {
         true
     }
 
-    /// A key was out of sight for a while: its line goes on where it was.
-    pub(super) fn back_in_sight(&mut self, db: u16, key: &[u8]) {
-        if self.line(db, key).is_some() {
-            self.pending.push_back((db, key.into()));
-        }
+    /// Whether somebody waits for a key.
+    pub(super) fn has_line(&self, db: u16, key: &[u8]) -> bool {
+        self.lines.get(usize::from(db)).is_some_and(|lines| lines.contains_key(key))
     }
 
     fn line(&mut self, db: u16, key: &[u8]) -> Option<&mut Line> {
@@ -169,9 +167,13 @@ impl Waiters {
         (!std::mem::replace(&mut entry.asked, true)).then_some(id)
     }
 
-    /// The keys that a waiter's command needs, if they are all on this shard.
+    /// The keys that a waiter's command needs, if they are all on this shard, and nobody else is being asked because of one of them.
     pub(super) fn whole(&self, id: WaitId) -> Option<&[Box<[u8]>]> {
-        self.entries.get(&id)?.place.whole.as_deref()
+        let place = &self.entries.get(&id)?.place;
+        let lines = self.lines.get(usize::from(place.db))?;
+        let is_others =
+            |key| lines.get(key).and_then(|line: &Line| line.asked).is_some_and(|asked| asked != id);
+        place.whole.as_deref().filter(|_| !place.keys.iter().any(is_others))
     }
 }
 
