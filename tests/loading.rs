@@ -227,3 +227,24 @@ fn commands_wait_for_the_data_set() {
         );
     }
 }
+
+#[test]
+fn nothing_is_loaded_in_the_middle_of_a_transaction() {
+    for shards in ["1", "4"] {
+        let args = ["--shards", shards, "--save", "", "--appendonly", "yes", "--enable-debug-command", "yes"];
+        let server = Server::start(&args);
+        let mut client = server.client();
+        client.call(&["MSET", "a", "1", "b", "2", "c", "3"]);
+        let refused = Value::error("ERR DEBUG RELOAD and DEBUG LOADAOF can't run in the middle of a transaction");
+        let loads: [&[&str]; 3] = [&["RELOAD"], &["RELOAD", "NOSAVE"], &["LOADAOF"]];
+        for load in loads {
+            client.call(&["MULTI"]);
+            client.call(&["INCR", "a"]);
+            client.call(&[&["DEBUG"], load].concat());
+            client.call(&["MGET", "b", "c"]);
+            let Value::Array(replies) = client.call(&["EXEC"]) else { panic!("it runs") };
+            assert_eq!(replies[1], refused);
+        }
+        assert_eq!(client.call(&["GET", "a"]), Value::bulk("4"));
+    }
+}

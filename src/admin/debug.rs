@@ -85,6 +85,8 @@ pub fn debug(cx: &mut Cx<'_>) -> Result<Flow, Error> {
             }
             cx.reply.ok();
         }
+        // It would wait for the end of the program, which waits for it.
+        (b"reload" | b"loadaof", _) if cx.in_program => return Err(LOADS_ALONE),
         (b"reload", _) => return reload(cx),
         (b"loadaof", 2) => {
             cx.core.prepare_load_of_logs().map_err(|error| Error::from(format!("ERR {error}")))?;
@@ -98,6 +100,9 @@ pub fn debug(cx: &mut Cx<'_>) -> Result<Flow, Error> {
     }
     Ok(Flow::Done)
 }
+
+const LOADS_ALONE: Error =
+    Error::text("ERR DEBUG RELOAD and DEBUG LOADAOF can't run in the middle of a transaction");
 
 /// `DEBUG RELOAD [NOSAVE] [NOFLUSH] [MERGE]`
 fn reload(cx: &mut Cx<'_>) -> Result<Flow, Error> {
