@@ -39,7 +39,7 @@ impl CoreState {
         let duration_ns = self.clock.ticks_to_ns(now.wrapping_sub(started_ticks));
         self.last_ticks = now;
         if whose.to.client == Client::REPLAY {
-            return;
+            return error.into_iter().for_each(|error| self.note_refused_in_log(command, error));
         }
         self.stats.record(command.id, duration_ns, error.is_some(), self.hot.latency_tracking);
         if let Some(error) = error {

@@ -589,6 +589,10 @@ impl CoreState {
                 "Done loading RDB, keys loaded: {}, keys expired: {}{empty}.",
                 figures.keys_loaded, figures.keys_expired
             ));
+            let refused = loading.load.commands_refused.load(Ordering::Relaxed);
+            if refused > 0 {
+                log.warning(format_args!("Commands refused reading the append only file: {refused}"));
+            }
             log.notice(format_args!("DB loaded from disk: {seconds:.3} seconds"));
             loading.load.end();
         }

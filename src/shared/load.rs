@@ -158,6 +158,8 @@ pub struct Load {
     pub keys_expired: AtomicU64,
     /// Keys left out because their value had no elements.
     pub keys_empty: AtomicU64,
+    /// Commands of logs that were refused.
+    pub commands_refused: AtomicU64,
     /// A library could not be loaded into a server that goes on without what follows it.
     refused: AtomicBool,
     /// Why it has failed, in lines.
@@ -225,6 +227,7 @@ impl Load {
             keys_loaded: AtomicU64::new(0),
             keys_expired: AtomicU64::new(0),
             keys_empty: AtomicU64::new(0),
+            commands_refused: AtomicU64::new(0),
             refused: AtomicBool::new(false),
             failure: OnceLock::new(),
             over: Mutex::new(false),
@@ -404,6 +407,7 @@ fn read_file(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::temp_folder::TempFolder;
 
     /// What a core gets, as text.
     fn received(load: &Load, core: u16) -> Vec<String> {
@@ -422,12 +426,8 @@ mod tests {
 
     #[test]
     fn each_core_gets_what_it_needs() {
-        let folder = std::env::temp_dir().join(format!("corelane-load-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let file = |name: &str, text: &str| {
-            std::fs::write(folder.join(name), text).unwrap();
-            folder.join(name)
-        };
+        let folder = TempFolder::new();
+        let file = |name: &str, text: &str| folder.write(name, text);
         let (base, one, two) = (file("base", "REDIS-rdb"), file("one", "0123456789"), file("two", "abc"));
         let log = |core: Option<u16>, path: &Path, range| LogPart {
             core: core.map(CoreId),
@@ -485,6 +485,5 @@ mod tests {
         assert_eq!(LoadPlan::of_single_log(base.clone()).unwrap().base, Some((Kind::Preamble, base)));
         assert_eq!(LoadPlan::of_single_log(one.clone()).unwrap().logs, [log(None, &one, 0..u64::MAX)]);
         assert!(Load::begin(LoadPlan::of_snapshot(folder.join("none")), mode, 1, 0).is_err());
-        std::fs::remove_dir_all(folder).unwrap();
     }
 }

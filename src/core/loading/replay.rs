@@ -2,10 +2,11 @@
 //!
 //! Its commands take the way of all others, so that whatever a command may be, it is replayed. What differs is in
 //! [`Replay`]: lines that begin with `#` are passed over between commands, what is no command is damage and not answered,
-//! replies are dropped, and nothing of it is counted or shown.
+//! replies are dropped, and nothing of it is counted or shown but what was refused.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use memchr::memchr;
 
@@ -15,11 +16,14 @@ use crate::command::spec::Flags;
 use crate::core::dispatch::Next;
 use crate::core::state::CoreState;
 use crate::net::client::{BAD_FORMAT, Client, Replay, Scope, Session, Waiting};
+use crate::protocol::Error;
 use crate::protocol::resp::Parser;
 use crate::runtime::io::ConnId;
 
 /// Bytes that are given to the client at once.
 const PIECE_BYTES: usize = 64 << 10;
+/// Refused commands that the log names.
+const REFUSED_TOLD: u64 = 10;
 /// The longest line between commands, as in Redis.
 const NOTE_BYTES_MAX: usize = 1023;
 
@@ -150,6 +154,18 @@ impl CoreState {
         self.note_damage(conn, || {
             format!("Unknown command '{}' reading the append only file", String::from_utf8_lossy(name))
         })
+    }
+
+    /// Takes note of a command that was refused: what it once did is not there.
+    #[cold]
+    pub(in crate::core) fn note_refused_in_log(&self, command: &Command, error: &Error) {
+        let Some(load) = self.shared.load() else { return };
+        if load.commands_refused.fetch_add(1, Ordering::Relaxed) < REFUSED_TOLD {
+            let name = command.full_name;
+            self.shared
+                .log
+                .warning(format_args!("'{name}' reading the append only file was refused: {error}"));
+        }
     }
 
     /// Takes note of bytes that are no command; false if this is no log.
