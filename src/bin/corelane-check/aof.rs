@@ -201,7 +201,11 @@ fn check_logs(path: &Path, manifest: &Manifest, args: &AofArgs) -> Result<(), Fa
 /// Checks files in the folder of `path` by the rules of recovery.
 fn check_increments(path: &Path, manifest: &Manifest, rules: Rules, args: &AofArgs) -> Result<(), Failure> {
     if args.truncate_to_timestamp.is_some() {
-        return Err(Failure("Logs of Corelane hold no timestamps, aborting...".into()));
+        return Err(Failure(
+            "Logs of Corelane can't be truncated to a timestamp: several are written at a time, and each notes the time by itself. \
+             Files of Redis can, aborting..."
+                .into(),
+        ));
     }
     let dir = path.parent().unwrap_or(Path::new(""));
     let folder = Folder::new(dir, OsStr::new(""), OsStr::new(""));
