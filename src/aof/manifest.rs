@@ -476,6 +476,7 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::temp_folder::TempFolder;
     use proptest::prelude::*;
 
     fn entry(name: &str, seq: i64) -> Entry {
@@ -571,16 +572,14 @@ mod tests {
         assert_eq!(manifest.add_increment(name).seq, 4, "names of history are not used again");
     }
 
-    fn folder(test: &str) -> Folder {
-        let dir = std::env::temp_dir().join(format!("corelane-manifest-{test}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&dir);
-        fs::create_dir_all(&dir).unwrap();
-        Folder::new(&dir, OsStr::new("appendonlydir"), OsStr::new("a.aof"))
+    fn folder(dir: &Path) -> Folder {
+        Folder::new(dir, OsStr::new("appendonlydir"), OsStr::new("a.aof"))
     }
 
     #[test]
     fn data_without_a_manifest_is_noticed() {
-        let folder = folder("orphan");
+        let dir = TempFolder::new();
+        let folder = folder(&dir);
         assert_eq!(folder.orphan().unwrap(), None);
         folder.create().unwrap();
         for (name, text) in
@@ -597,12 +596,12 @@ mod tests {
         fs::write(folder.path().join("a.aof.3.base.rdb"), "x").unwrap();
         folder.store(&Manifest::default()).unwrap();
         assert_eq!(folder.orphan().unwrap(), None, "it was never named");
-        fs::remove_dir_all(&folder.dir).unwrap();
     }
 
     #[test]
     fn a_manifest_is_replaced_as_a_whole() {
-        let folder = folder("replace");
+        let dir = TempFolder::new();
+        let folder = folder(&dir);
         assert_eq!(folder.load().unwrap(), Manifest::default());
         folder.create().unwrap();
         assert_eq!(folder.load().unwrap(), Manifest::default());
@@ -626,12 +625,12 @@ mod tests {
         assert_eq!(names, ["a.aof.3.incr.aof", "a.aof.manifest"]);
         fs::write(folder.manifest(), "?").unwrap();
         assert!(matches!(folder.load(), Err(LoadError::Bad(_))));
-        fs::remove_dir_all(&folder.dir).unwrap();
     }
 
     #[test]
     fn the_file_of_old_versions_is_moved_once() {
-        let folder = folder("upgrade");
+        let dir = TempFolder::new();
+        let folder = folder(&dir);
         let old = folder.dir.join("a.aof");
         let mut manifest = Manifest::default();
         assert!(!folder.upgrade(&mut manifest).unwrap(), "nothing to move");
@@ -650,7 +649,6 @@ mod tests {
         assert!(!folder.upgrade(&mut manifest).unwrap());
         assert_eq!(fs::read(&old).unwrap(), b"other");
         assert!(folder.upgrade_log_line().ends_with("file (a.aof) into the AOF directory (appendonlydir)."));
-        fs::remove_dir_all(&folder.dir).unwrap();
     }
 
     proptest! {

@@ -278,19 +278,17 @@ fn open(path: &Path, direct: bool) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::temp_folder::TempFolder;
     use std::ffi::OsStr;
 
-    fn folder(test: &str) -> (PathBuf, Folder) {
-        let dir = std::env::temp_dir().join(format!("corelane-store-{test}-{}", std::process::id()));
-        fs::remove_dir_all(&dir).ok();
-        fs::create_dir(&dir).unwrap();
-        let folder = Folder::new(&dir, OsStr::new("aof"), OsStr::new("a.aof"));
-        (dir, folder)
+    fn folder(dir: &Path) -> Folder {
+        Folder::new(dir, OsStr::new("aof"), OsStr::new("a.aof"))
     }
 
     #[test]
     fn segments_are_made_for_all_logs_or_for_none() {
-        let (dir, folder) = folder("all");
+        let dir = TempFolder::new();
+        let folder = folder(&dir);
         let mut store = Store::new(folder.clone(), Manifest::default()).unwrap();
         let logs = [0, 1, 2].map(|shard| Segment { run: 1, shard, shards: 3 });
         // A folder is in the way of the third.
@@ -302,12 +300,12 @@ mod tests {
         fs::remove_dir(&obstacle).unwrap();
         assert_eq!(store.add_segments(&logs, 5000, false).unwrap().len(), 3);
         assert_eq!(folder.load().unwrap().data().count(), 3);
-        fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]
     fn a_base_takes_the_place_of_what_it_covers() {
-        let (dir, folder) = folder("base");
+        let dir = TempFolder::new();
+        let folder = folder(&dir);
         let mut store = Store::new(folder.clone(), Manifest::default()).unwrap();
         let made: Vec<u32> = (0..4)
             .map(|_| store.add_segment(Segment { run: 1, shard: 0, shards: 1 }, true, 5000, true).unwrap())
@@ -326,6 +324,5 @@ mod tests {
         let names: Vec<_> = manifest.data().map(|entry| entry.name.clone()).collect();
         assert_eq!(names, ["a.aof.1.base.rdb", "a.aof.2.incr.aof"]);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "and the manifest");
-        fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -12,4 +12,6 @@ mod natural;
 pub mod number;
 pub mod quote;
 pub mod rng;
+#[cfg(test)]
+pub mod temp_folder;
 pub mod time;

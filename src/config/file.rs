@@ -270,33 +270,26 @@ fn matching_entries(folder: &Path, pattern: &[u8]) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::temp_folder::TempFolder;
 
     fn load_text(text: &str) -> Result<Loaded, LoadError> {
         load(&Sources { stdin: true, ..Sources::default() }, &mut text.as_bytes())
     }
 
-    /// A folder with files in it that goes away with the value.
-    struct Folder(PathBuf);
+    /// A folder with files in it.
+    struct Folder(TempFolder);
 
     impl Folder {
-        fn new(name: &str, files: &[(&str, &str)]) -> Folder {
-            let folder = std::env::temp_dir().join(format!("corelane-{name}-{}", std::process::id()));
+        fn new(files: &[(&str, &str)]) -> Folder {
+            let folder = TempFolder::new();
             for (file, text) in files {
-                let path = folder.join(file);
-                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-                std::fs::write(path, text.replace("DIR", folder.to_str().unwrap())).unwrap();
+                folder.write(file, text.replace("DIR", folder.to_str().unwrap()));
             }
             Folder(folder)
         }
 
         fn load(&self, file: &str) -> Result<Loaded, LoadError> {
             load(&Sources { file: Some(self.0.join(file)), ..Sources::default() }, &mut std::io::empty())
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
         }
     }
 
@@ -346,7 +339,7 @@ mod tests {
 
     #[test]
     fn later_sources_win() {
-        let folder = Folder::new("sources", &[("a.conf", "port 1\nhz 1\ntimeout 1\n")]);
+        let folder = Folder::new(&[("a.conf", "port 1\nhz 1\ntimeout 1\n")]);
         let sources =
             Sources { file: Some(folder.0.join("a.conf")), stdin: true, options: b"timeout \"3\" ".to_vec() };
         let config = load(&sources, &mut b"hz 2\ntimeout 2".as_slice()).unwrap().config;
@@ -367,7 +360,7 @@ mod tests {
             ("bad.conf", "\ninclude DIR/worse.conf\n"),
             ("worse.conf", "\n\nport x\n"),
         ];
-        let folder = Folder::new("includes", &files);
+        let folder = Folder::new(&files);
         let config = folder.load("main.conf").unwrap().config;
         assert_eq!((config.port, config.hz, config.save.len()), (2, 7, 1));
         assert_eq!(folder.load("relative.conf").unwrap().config.port, 1);

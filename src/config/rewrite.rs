@@ -168,6 +168,7 @@ fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::temp_folder::TempFolder;
     use crate::config::get_set::Caller;
 
     fn text(config: &Config, old: &str) -> String {
@@ -253,17 +254,15 @@ mod tests {
 
     #[test]
     fn replaces_the_file_and_keeps_its_mode() {
-        let folder = std::env::temp_dir().join(format!("corelane-rewrite-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let path = folder.join("redis.conf");
-        fs::write(&path, "dir .\nhz 20\n").unwrap();
+        let folder = TempFolder::new();
+        let path = folder.write("redis.conf", "dir .\nhz 20\n");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let config = Config { config_file: Some(path.clone()), ..with(&["hz", "30"]) };
         config.rewrite(Extent::Differences).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"dir .\nhz 30\n");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "no temporary file is left");
-        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(fs::read_dir(&*folder).unwrap().count(), 1, "no temporary file is left");
+        drop(folder);
         let error = config.rewrite(Extent::Differences).unwrap_err().to_string();
         assert_eq!(error, "ERR Rewriting config file: No such file or directory");
         let error = Config::default().rewrite(Extent::Differences).unwrap_err().to_string();

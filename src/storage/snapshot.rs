@@ -112,19 +112,14 @@ impl SnapshotFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::temp_folder::TempFolder;
     use crate::storage::{Event, Job, Storage, start};
+    use std::path::Path;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Arc, mpsc};
 
-    fn folder(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("corelane-storage-{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        folder
-    }
-
     /// Has the thread write what two cores send, of which the second gives up if it is not to `complete`.
-    fn written(name: &str, path: PathBuf, complete: bool) -> (Result<Written, String>, usize) {
-        let folder = folder(name);
+    fn written(folder: &Path, path: PathBuf, complete: bool) -> (Result<Written, String>, usize) {
         let storage = Storage::none(1);
         let jobs = storage.open();
         let (tell, told) = mpsc::channel();
@@ -163,24 +158,24 @@ mod tests {
 
     #[test]
     fn a_file_holds_all_pieces_and_its_checksum() {
-        let path = folder("whole").join("dump.rdb");
-        assert_eq!(written("whole", path.clone(), true), (Ok(Written { bytes: 1_000_026 }), 10));
+        let folder = TempFolder::new();
+        let path = folder.join("dump.rdb");
+        assert_eq!(written(&folder, path.clone(), true), (Ok(Written { bytes: 1_000_026 }), 10));
         let bytes = fs::read(&path).unwrap();
         let mut body = b"preamble".to_vec();
         (0..10).for_each(|n| body.resize(body.len() + 100_000, n));
         // The last piece has the newest entries.
         assert!(bytes == [&head(12)[..], &body, &tail(&Sum::of(&body, 12), true)].concat());
-        fs::remove_dir_all(path.parent().unwrap()).unwrap();
     }
 
     #[test]
     fn what_fails_leaves_no_file() {
-        let path = folder("part").join("dump.rdb");
-        assert!(written("part", path.clone(), false).0.unwrap_err().contains("given up"));
+        let folder = TempFolder::new();
+        let path = folder.join("dump.rdb");
+        assert!(written(&folder, path.clone(), false).0.unwrap_err().contains("given up"));
         assert!(!path.exists());
         // A folder is in the way.
         fs::create_dir_all(path.join("x")).unwrap();
-        assert!(written("part", path.clone(), true).0.unwrap_err().starts_with("Error moving temp DB file"));
-        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+        assert!(written(&folder, path.clone(), true).0.unwrap_err().starts_with("Error moving temp DB file"));
     }
 }

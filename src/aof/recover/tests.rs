@@ -10,6 +10,7 @@ use std::ffi::OsStr;
 use super::*;
 use crate::aof::frame::{self, HEADER_LEN, Txn, Verdict};
 use crate::base::rng::Rng;
+use crate::base::temp_folder::TempFolder;
 
 const BLOCK: usize = 4096;
 /// What a disk writes as a whole.
@@ -672,9 +673,7 @@ fn runs_that_were_recovered_are_whole() {
 
 #[test]
 fn plans_are_made_and_applied_on_files() {
-    let dir = std::env::temp_dir().join(format!("corelane-recover-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&dir);
-    std::fs::create_dir_all(&dir).unwrap();
+    let dir = TempFolder::new();
     let folder = Folder::new(&dir, OsStr::new("d"), OsStr::new("a.aof"));
     folder.create().unwrap();
     let mut manifest = Manifest::default();
@@ -704,5 +703,4 @@ fn plans_are_made_and_applied_on_files() {
     );
     apply(&folder, &found).unwrap();
     assert_eq!(std::fs::read(folder.file(&entry)).unwrap(), whole);
-    std::fs::remove_dir_all(&dir).unwrap();
 }

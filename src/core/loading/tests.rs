@@ -1,10 +1,10 @@
 //! Files and logs loaded into the cores of a simulated server.
 
-use std::fs;
+use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU32;
 
 use super::*;
+use crate::base::temp_folder::TempFolder;
 use crate::config::Config;
 use crate::core::Core;
 use crate::net::client::BAD_FORMAT;
@@ -77,13 +77,21 @@ impl Loaded {
     }
 }
 
-/// A file of this content, with a name of its own.
-fn write(content: &[u8]) -> PathBuf {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let path = std::env::temp_dir().join(format!("corelane-loading-{}-{number}", std::process::id()));
-    fs::write(&path, content).unwrap();
-    path
+/// A file that is there as long as the value.
+struct Written(PathBuf, #[expect(dead_code, reason = "it removes the file")] TempFolder);
+
+impl Deref for Written {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+/// A file of this content.
+fn write(content: &[u8]) -> Written {
+    let folder = TempFolder::new();
+    Written(folder.write("file", content), folder)
 }
 
 fn resp(commands: &[&str]) -> Vec<u8> {
@@ -138,7 +146,7 @@ fn every_core_takes_its_keys() {
         [&file::head(9)[..], &body, &file::tail(&sum, true)].concat()
     });
     for shards in [1, 3] {
-        let loaded = load(LoadPlan::of_snapshot(path.clone()), shards);
+        let loaded = load(LoadPlan::of_snapshot(path.to_path_buf()), shards);
         assert_eq!(loaded.load.failure(), None);
         assert_eq!(loaded.keys(), keys);
         assert_eq!(loaded.get(1, "key:7"), Some("vvvvvvv".into()));
@@ -156,7 +164,7 @@ fn every_core_takes_its_keys() {
 fn what_has_expired_is_left_out_unless_logs_follow() {
     let path = write(&snapshot(30));
     for (kind, left) in [(Kind::Snapshot, 0), (Kind::Base, 20)] {
-        let loaded = load(LoadPlan { base: Some((kind, path.clone())), logs: Vec::new() }, 2);
+        let loaded = load(LoadPlan { base: Some((kind, path.to_path_buf())), logs: Vec::new() }, 2);
         assert_eq!(loaded.load.failure(), None);
         assert_eq!(loaded.keys(), 40 + left, "{kind:?}");
         assert_eq!(loaded.load.figures().keys_expired, 20 - left as u64);
@@ -206,7 +214,7 @@ fn a_log_may_stand_behind_an_rdb_file() {
     let both = [&snapshot(12)[..], &resp(&["DEL key:1", "SET key:2 x", "SET new y"])].concat();
     let path = write(&both);
     for shards in [1, 2] {
-        let loaded = load(LoadPlan::of_single_log(path.clone()).unwrap(), shards);
+        let loaded = load(LoadPlan::of_single_log(path.to_path_buf()).unwrap(), shards);
         assert_eq!(loaded.load.failure(), None);
         assert_eq!(
             ["key:1", "key:2", "key:5", "new"].map(|key| loaded.get(0, key)),
@@ -240,6 +248,19 @@ fn a_transaction_in_a_log_is_one() {
         let loaded = load(logs(vec![log(None, &path)]), shards);
         assert_eq!(loaded.load.failure(), None);
         assert_eq!(["a", "b", "c"].map(|key| loaded.get(0, key).unwrap()), ["1", "2", "3"]);
+    }
+}
+
+#[test]
+fn commands_of_a_log_that_are_refused_are_counted() {
+    let mut commands = vec!["SET a x", "MULTI", "INCR a", "EXEC"];
+    commands.extend(["INCR a", "RPUSH a y", "SET b 1"].repeat(5));
+    let path = write(&resp(&commands));
+    for shards in [1, 4] {
+        let loaded = load(logs(vec![log(None, &path)]), shards);
+        assert_eq!(loaded.load.failure(), None);
+        assert_eq!(["a", "b"].map(|key| loaded.get(0, key).unwrap()), ["x", "1"]);
+        assert_eq!(loaded.load.commands_refused.load(Ordering::Relaxed), 11);
     }
 }
 
@@ -280,7 +301,7 @@ fn damage_in_a_log_is_told_with_its_place() {
 fn damage_in_a_snapshot_is_told_with_its_place() {
     let whole = snapshot(30);
     let path = write(&whole[..700]);
-    let loaded = load(LoadPlan::of_snapshot(path.clone()), 2);
+    let loaded = load(LoadPlan::of_snapshot(path.to_path_buf()), 2);
     assert_eq!(
         loaded.load.failure().unwrap(),
         [
@@ -296,10 +317,11 @@ fn damage_in_a_snapshot_is_told_with_its_place() {
         file::entry(&mut body, &item, file::Usage::Untold, true);
     }
     let twice = [&file::head(9)[..], &body, &file::tail(&file::Sum::of(&body, 9), true)].concat();
-    let failure = load(LoadPlan::of_snapshot(write(&twice)), 1).failure();
+    let failure = load(LoadPlan::of_snapshot(write(&twice).to_path_buf()), 1).failure();
     assert!(failure.contains("RDB has duplicated key 'twice' in DB 0"), "{failure}");
-    let failure = load(LoadPlan::of_snapshot(write(b"REDIS0009\xfe\x02")), 1).failure();
+    let failure = load(LoadPlan::of_snapshot(write(b"REDIS0009\xfe\x02").to_path_buf()), 1).failure();
     assert!(failure.contains("configured to handle more than 2 databases"), "{failure}");
-    let failure = load(LoadPlan::of_snapshot(write(b"REDIS0009\x01\x01k\x01\xc7")), 1).failure();
+    let failure =
+        load(LoadPlan::of_snapshot(write(b"REDIS0009\x01\x01k\x01\xc7").to_path_buf()), 1).failure();
     assert!(failure.contains("an unknown form of a string (at offset 13)"), "{failure}");
 }
