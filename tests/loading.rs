@@ -235,7 +235,8 @@ fn nothing_is_loaded_in_the_middle_of_a_transaction() {
         let server = Server::start(&args);
         let mut client = server.client();
         client.call(&["MSET", "a", "1", "b", "2", "c", "3"]);
-        let refused = Value::error("ERR DEBUG RELOAD and DEBUG LOADAOF can't run in the middle of a transaction");
+        let refused =
+            Value::error("ERR DEBUG RELOAD and DEBUG LOADAOF can't run in the middle of a transaction");
         let loads: [&[&str]; 3] = [&["RELOAD"], &["RELOAD", "NOSAVE"], &["LOADAOF"]];
         for load in loads {
             client.call(&["MULTI"]);

@@ -5,7 +5,6 @@ use crate::admin::{Cx, Flow};
 use crate::config::Config;
 use crate::config::get_set::{self, Caller};
 use crate::config::rewrite::Extent;
-use crate::core::journal::segments::Rewrite;
 use crate::core::state::CoreState;
 use crate::protocol::Error;
 use crate::route::message::Query;
@@ -53,7 +52,7 @@ pub fn config_set(cx: &mut Cx<'_>) -> Result<Flow, Error> {
         if concerns_log && cx.core.config.appendonly && !cx.core.is_logged() {
             // Whoever looks right now sees it begin. If it cannot, it is tried again in intervals.
             let rewrite = cx.core.ask_for_rewrite(cx.in_program);
-            if let Ok(Rewrite::Scheduled) = rewrite {
+            if rewrite.is_ok_and(|rewrite| rewrite.is_scheduled()) {
                 let when = if cx.in_program {
                     "during a transaction"
                 } else {

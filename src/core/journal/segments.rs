@@ -40,6 +40,11 @@ pub enum Rewrite {
 }
 
 impl Rewrite {
+    /// Whether it has not begun.
+    pub fn is_scheduled(self) -> bool {
+        self == Rewrite::Scheduled
+    }
+
     /// What `BGREWRITEAOF` answers.
     pub fn text(self) -> &'static str {
         match self {
@@ -125,7 +130,8 @@ impl CoreState {
     /// If one is under way, or files cannot be worked on.
     pub fn ask_for_rewrite(&mut self, in_program: bool) -> Result<Rewrite, Error> {
         let append_only = &self.shared.append_only;
-        if append_only.figures().rewriting_since_s.is_some() {
+        let figures = append_only.figures();
+        if figures.rewriting_since_s.is_some() && !figures.given_up {
             return Err(IN_PROGRESS);
         }
         if in_program || !self.can_rewrite_now() {
@@ -138,8 +144,11 @@ impl CoreState {
 
     fn can_rewrite_now(&self) -> bool {
         // What is being turned off is turned off first.
-        let ends = self.shared.append_only.is_logged() && !(self.is_logged() && self.config.appendonly);
-        self.shared.snapshots.current().is_none() && self.loading.is_none() && !ends
+        let append_only = &self.shared.append_only;
+        let ends = append_only.is_logged() && !(self.is_logged() && self.config.appendonly);
+        let is_free =
+            self.shared.snapshots.current().is_none() && append_only.figures().rewriting_since_s.is_none();
+        is_free && self.loading.is_none() && !ends
     }
 
     fn begin_rewrite(&mut self) -> Result<(), Error> {
@@ -278,6 +287,9 @@ impl CoreState {
                 figures.base_bytes = figures.complete_bytes;
             }
         });
+        if self.shared.append_only.figures().scheduled {
+            self.ask_for_rewrite(false).ok();
+        }
     }
 
     /// `CONFIG SET appendonly`, and rewrites that are due. Called on core 0 in intervals.
