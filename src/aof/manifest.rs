@@ -578,7 +578,7 @@ mod tests {
 
     #[test]
     fn data_without_a_manifest_is_noticed() {
-        let dir = TempFolder::new();
+        let dir = TempFolder::empty();
         let folder = folder(&dir);
         assert_eq!(folder.orphan().unwrap(), None);
         folder.create().unwrap();
@@ -600,7 +600,7 @@ mod tests {
 
     #[test]
     fn a_manifest_is_replaced_as_a_whole() {
-        let dir = TempFolder::new();
+        let dir = TempFolder::empty();
         let folder = folder(&dir);
         assert_eq!(folder.load().unwrap(), Manifest::default());
         folder.create().unwrap();
@@ -629,7 +629,7 @@ mod tests {
 
     #[test]
     fn the_file_of_old_versions_is_moved_once() {
-        let dir = TempFolder::new();
+        let dir = TempFolder::empty();
         let folder = folder(&dir);
         let old = folder.dir.join("a.aof");
         let mut manifest = Manifest::default();

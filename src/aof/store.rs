@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn segments_are_made_for_all_logs_or_for_none() {
-        let dir = TempFolder::new();
+        let dir = TempFolder::empty();
         let folder = folder(&dir);
         let mut store = Store::new(folder.clone(), Manifest::default()).unwrap();
         let logs = [0, 1, 2].map(|shard| Segment { run: 1, shard, shards: 3 });
@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_base_takes_the_place_of_what_it_covers() {
-        let dir = TempFolder::new();
+        let dir = TempFolder::empty();
         let folder = folder(&dir);
         let mut store = Store::new(folder.clone(), Manifest::default()).unwrap();
         let made: Vec<u32> = (0..4)

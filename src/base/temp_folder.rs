@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub struct TempFolder(PathBuf);
 
 impl TempFolder {
-    /// An empty folder in the system's temporary one.
-    pub fn new() -> TempFolder {
+    /// A new folder in the system's temporary one.
+    pub fn empty() -> TempFolder {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("corelane-test-{}-{number}", process::id()));

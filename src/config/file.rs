@@ -281,7 +281,7 @@ mod tests {
 
     impl Folder {
         fn new(files: &[(&str, &str)]) -> Folder {
-            let folder = TempFolder::new();
+            let folder = TempFolder::empty();
             for (file, text) in files {
                 folder.write(file, text.replace("DIR", folder.to_str().unwrap()));
             }

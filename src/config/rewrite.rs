@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn replaces_the_file_and_keeps_its_mode() {
-        let folder = TempFolder::new();
+        let folder = TempFolder::empty();
         let path = folder.write("redis.conf", "dir .\nhz 20\n");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let config = Config { config_file: Some(path.clone()), ..with(&["hz", "30"]) };

@@ -426,7 +426,7 @@ mod tests {
 
     #[test]
     fn each_core_gets_what_it_needs() {
-        let folder = TempFolder::new();
+        let folder = TempFolder::empty();
         let file = |name: &str, text: &str| folder.write(name, text);
         let (base, one, two) = (file("base", "REDIS-rdb"), file("one", "0123456789"), file("two", "abc"));
         let log = |core: Option<u16>, path: &Path, range| LogPart {

@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_file_holds_all_pieces_and_its_checksum() {
-        let folder = TempFolder::new();
+        let folder = TempFolder::empty();
         let path = folder.join("dump.rdb");
         assert_eq!(written(&folder, path.clone(), true), (Ok(Written { bytes: 1_000_026 }), 10));
         let bytes = fs::read(&path).unwrap();
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn what_fails_leaves_no_file() {
-        let folder = TempFolder::new();
+        let folder = TempFolder::empty();
         let path = folder.join("dump.rdb");
         assert!(written(&folder, path.clone(), false).0.unwrap_err().contains("given up"));
         assert!(!path.exists());

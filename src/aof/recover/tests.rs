@@ -673,7 +673,7 @@ fn runs_that_were_recovered_are_whole() {
 
 #[test]
 fn plans_are_made_and_applied_on_files() {
-    let dir = TempFolder::new();
+    let dir = TempFolder::empty();
     let folder = Folder::new(&dir, OsStr::new("d"), OsStr::new("a.aof"));
     folder.create().unwrap();
     let mut manifest = Manifest::default();

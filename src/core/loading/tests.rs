@@ -90,7 +90,7 @@ impl Deref for Written {
 
 /// A file of this content.
 fn write(content: &[u8]) -> Written {
-    let folder = TempFolder::new();
+    let folder = TempFolder::empty();
     Written(folder.write("file", content), folder)
 }
 
