@@ -144,11 +144,11 @@ pub fn decompress(mut input: &[u8], len: usize) -> Option<Vec<u8>> {
                 let more = if short == LONG_REPEAT { take(&mut input)? } else { 0 };
                 let distance = usize::from(u16::from_be_bytes([high, take(&mut input)?])) + 1;
                 let repeated = short + usize::from(more) + 2;
-                let from = out.len().checked_sub(distance)?;
-                if repeated <= distance {
-                    out.extend_from_within(from..from + repeated);
-                } else {
-                    (from..from + repeated).for_each(|at| out.push(out[at]));
+                let (from, end) = (out.len().checked_sub(distance)?, out.len() + repeated);
+                // What is repeated may reach into the repetition: each time there is more to copy at once.
+                while out.len() < end {
+                    let there = out.len() - from;
+                    out.extend_from_within(from..from + there.min(end - out.len()));
                 }
             }
         }
