@@ -16,13 +16,18 @@
 //! plain ones that were synced. While somebody waits for a plain write and its sync, the others' effects collect for the next one: each
 //! pair costs the processor as much as several commands.
 
+mod collect;
+mod disk;
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 
-use crate::aof::frame::{self, Seed, Txn};
+use self::collect::Part;
+use crate::aof::frame::{self, Seed};
 use crate::config::AppendFsync;
-use crate::runtime::blocks::{BLOCK_BYTES, Blocks};
+use crate::runtime::blocks::Blocks;
 use crate::runtime::io::{FileId, WriteMode};
-use crate::shard::Effect;
 
 /// Bytes of one write at most.
 const WRITE_MAX_BYTES: usize = 1 << 20;
@@ -140,22 +145,6 @@ struct SyncUnderWay {
     target: u64,
     files: Vec<FileId>,
     started_ns: u64,
-}
-
-/// A part of a transaction that may be cut off.
-#[derive(Debug)]
-struct Part {
-    /// Log numbers of its frame.
-    start: u64,
-    end: u64,
-    txn: Txn,
-    settled: bool,
-}
-
-impl Part {
-    fn is_of(&self, coordinator: u16, number: u64) -> bool {
-        (self.txn.coordinator, self.txn.number) == (coordinator, number)
-    }
 }
 
 /// See the module.
@@ -350,148 +339,10 @@ impl Log {
         former.chain([self.segment.file]).chain(self.next.as_ref().map(|next| next.file))
     }
 
-    /// What is appended now happens at this time, Unix seconds, which is written down in front of it unless it has been.
-    pub fn note_time(&mut self, now_s: i64) {
-        if now_s > self.timed_s {
-            self.timed_s = now_s;
-            self.time_s = Some(now_s);
-        }
-    }
-
-    /// Appends what a command has done here, or one shard's part of a transaction. It is never cut in two. Returns the log number
-    /// behind it.
-    pub fn append<'a>(&mut self, effects: impl Iterator<Item = Effect<'a>>, txn: Option<&Txn>) -> u64 {
-        match txn {
-            None => {
-                self.open_frame();
-                self.collect(effects);
-            }
-            Some(txn) => self.append_part(effects, txn),
-        }
-        if self.settings.sync == AppendFsync::Always {
-            self.demanded = self.end;
-        }
-        self.end
-    }
-
-    fn collect<'a>(&mut self, effects: impl Iterator<Item = Effect<'a>>) {
-        let before = self.frames.len();
-        if let Some(time_s) = self.time_s.take() {
-            self.frames.extend_from_slice(format!("#TS:{time_s}\r\n").as_bytes());
-        }
-        for effect in effects {
-            if self.selected.replace(effect.db) != Some(effect.db) {
-                let db = effect.db.to_string();
-                self.frames
-                    .extend_from_slice(format!("*2\r\n$6\r\nSELECT\r\n${}\r\n{db}\r\n", db.len()).as_bytes());
-            }
-            self.frames.extend_from_slice(effect.command);
-        }
-        self.end += (self.frames.len() - before) as u64;
-    }
-
-    /// Begins a frame unless one is open, in the next segment if this one is full.
-    fn open_frame(&mut self) {
-        if self.open.is_some() {
-            return;
-        }
-        if self.frames.is_empty() && self.segment.end > self.segment.size / 8 * 7 {
-            self.take_next();
-        }
-        self.open = Some(self.frames.len());
-        self.frames.resize(self.frames.len() + frame::HEADER_LEN, 0);
-    }
-
-    /// Goes on to the next segment if it is there.
-    fn take_next(&mut self) -> bool {
-        let Some(next) = self.next.take() else { return false };
-        let former = std::mem::replace(&mut self.segment, next);
-        self.former.push((former.file, former.end));
-        self.selected = None;
-        true
-    }
-
-    /// Completes the frame that is open.
-    fn seal(&mut self) {
-        let Some(open) = self.open.take() else { return };
-        let (header, payload) = self.frames[open..].split_at_mut(frame::HEADER_LEN);
-        let lsn = self.end - payload.len() as u64;
-        if payload.is_empty() {
-            self.frames.truncate(open);
-        } else {
-            let room = header.try_into().expect("so much room was left");
-            frame::seal(room, payload, lsn, self.stable, self.seed);
-        }
-    }
-
-    /// One shard's part of a transaction has a frame of its own.
-    fn append_part<'a>(&mut self, effects: impl Iterator<Item = Effect<'a>>, txn: &Txn) {
-        self.seal();
-        self.open_frame();
-        let open = self.open.take().expect("it was just opened");
-        let start = self.end;
-        self.collect(effects);
-        if self.end == start {
-            // What changes nothing here still has to have a place in the log.
-            self.frames.extend_from_slice(b"#\n");
-            self.end += 2;
-        }
-        let payload = self.frames.split_off(open + frame::HEADER_LEN);
-        self.frames.truncate(open);
-        frame::seal_txn(&mut self.frames, &payload, start, self.stable, txn, self.seed);
-        if let Some(at) = self.hastened.iter().position(|of| *of == (txn.coordinator, txn.number)) {
-            self.hastened.swap_remove(at);
-            self.demand(self.end);
-        }
-        self.parts.push_back(Part { start, end: self.end, txn: txn.clone(), settled: false });
-    }
-
     /// Somebody waits until everything below this log number is safe.
     #[inline]
     pub fn demand(&mut self, lsn: u64) {
         self.demanded = self.demanded.max(lsn);
-    }
-
-    /// Somebody waits for a transaction that is not settled; a part of it is here, or will be.
-    pub fn hasten(&mut self, coordinator: u16, number: u64) {
-        match self.parts.iter().find(|part| part.is_of(coordinator, number)) {
-            Some(part) => self.demand(part.end),
-            None => self.hastened.push((coordinator, number)),
-        }
-    }
-
-    /// A transaction that has a stable part here can be lost no more.
-    pub fn on_settled(&mut self, coordinator: u16, number: u64) {
-        if let Some(part) = self.parts.iter_mut().find(|part| part.is_of(coordinator, number)) {
-            part.settled = true;
-        }
-        while self.parts.front().is_some_and(|part| part.settled) {
-            self.parts.pop_front();
-            self.told = self.told.saturating_sub(1);
-            self.asked = self.asked.saturating_sub(1);
-        }
-    }
-
-    /// Parts of transactions that have become stable since the last call, in order.
-    pub fn stable_parts(&mut self) -> Vec<Txn> {
-        let stable = self.stable;
-        let news = self.parts.range(self.told..).take_while(|part| part.end <= stable);
-        let news: Vec<Txn> = news.map(|part| part.txn.clone()).collect();
-        self.told += news.len();
-        news
-    }
-
-    /// Transactions that somebody has begun to wait for since the last call, and that other shards do not know to be waited
-    /// for: their coordinators and numbers.
-    pub fn wanted_parts(&mut self) -> Vec<(u16, u64)> {
-        if self.settings.sync == AppendFsync::Always {
-            return Vec::new();
-        }
-        let demanded = self.demanded;
-        let news = self.parts.range(self.asked..self.told).take_while(|part| part.start < demanded);
-        let news: Vec<_> = news.map(|part| (part.txn.coordinator, part.txn.number)).collect();
-        self.asked += news.len();
-        news
     }
 
     /// A segment that was asked for is there, with room for `size` bytes. It is given up at once if it was asked for before the last
@@ -614,172 +465,6 @@ impl Log {
         due_ns
     }
 
-    /// Hands out everything that was appended, to be written.
-    fn hand_out(&mut self, mode: WriteMode, now_ns: u64, orders: &mut Vec<Order>) {
-        self.seal();
-        if self.frames.is_empty() {
-            return;
-        }
-        let segment = &mut self.segment;
-        let last = self.writes.iter().rfind(|write| write.file == segment.file);
-        let is_idle = last.is_none_or(|write| write.done);
-        let block = BLOCK_BYTES as u64;
-        let mut offset = segment.end / block * block;
-        if !is_idle && !segment.end.is_multiple_of(block) {
-            offset += block;
-            segment.tail.clear();
-        }
-        if (segment.tail.len() + self.frames.len()) % BLOCK_BYTES == BLOCK_BYTES - 1 {
-            // Padding takes two bytes at least.
-            self.frames.extend_from_slice(b"#\n");
-        }
-        let unpadded = segment.tail.len() + self.frames.len();
-        segment.end = offset + unpadded as u64;
-        let mut padding = [0; BLOCK_BYTES];
-        let padding = &mut padding[..unpadded.next_multiple_of(BLOCK_BYTES) - unpadded];
-        let padded = frame::pad(padding);
-        debug_assert!(padded);
-        for blocks in in_blocks([&segment.tail, &self.frames, padding]) {
-            let len = blocks.len() as u64;
-            segment.tail.clear();
-            let last = &blocks.bytes()[blocks.len() - BLOCK_BYTES..];
-            segment.tail.extend_from_slice(&last[..unpadded % BLOCK_BYTES]);
-            let (id, file) = (self.next_write, segment.file);
-            self.next_write = self.next_write.wrapping_add(1);
-            orders.push(Order::Write { id, file, offset, blocks, mode });
-            self.writes.push_back(Write {
-                id,
-                file,
-                offset,
-                started_ns: now_ns,
-                end: self.handed,
-                mode,
-                done: false,
-            });
-            offset += len;
-        }
-        self.frames.clear();
-        self.frames.shrink_to(WRITE_MAX_BYTES);
-        self.handed = self.end;
-        if let Some(last) = self.writes.back_mut() {
-            last.end = self.end;
-        }
-        if mode == WriteMode::Prompt {
-            self.awaited = self.end;
-        }
-        if mode != WriteMode::Stable {
-            (self.plain_end, self.last_plain_ns) = (self.end, now_ns);
-            if !self.unsynced.contains(&segment.file) {
-                self.unsynced.push(segment.file);
-            }
-        }
-    }
-
-    /// A write is over, and gives its blocks back.
-    pub fn on_wrote(&mut self, id: u32, blocks: Blocks, result: Result<(), i32>, now_ns: u64) {
-        let Some(write) = self.writes.iter_mut().find(|write| write.id == id) else { return };
-        if let Err(error) = result {
-            // The kernel tells of what it has lost once: this may have been the report on plain writes before.
-            let loses_plain =
-                write.mode == WriteMode::Stable && error == libc::EIO && self.plain_end > self.stable;
-            if loses_plain {
-                (self.failure, self.switched) = (Some(Failure::Sync(error)), false);
-            } else if !self.is_lossy() {
-                self.failure = Some(Failure::Write(error));
-            }
-            self.failed.push((id, blocks));
-            self.retry_ns = now_ns + RETRY_INTERVAL_NS;
-            return;
-        }
-        write.done = true;
-        self.durations.push(Took {
-            ns: now_ns.saturating_sub(write.started_ns),
-            stable: write.mode == WriteMode::Stable,
-        });
-        while self.writes.front().is_some_and(|write| write.done) {
-            let write = self.writes.pop_front().expect("there is one");
-            self.written = write.end;
-            if write.mode == WriteMode::Stable {
-                self.count_stable();
-            }
-        }
-        if self.failed.is_empty() && matches!(self.failure, Some(Failure::Write(_))) {
-            self.failure = None;
-        }
-    }
-
-    /// What is written is stable if no plain write is among it that was not synced.
-    fn count_stable(&mut self) {
-        if self.plain_end <= self.stable && !self.is_lossy() {
-            self.stable = self.stable.max(self.written);
-        }
-    }
-
-    fn sync_if_due(&mut self, now_ns: u64, orders: &mut Vec<Order>) {
-        let waits =
-            self.demanded > self.stable && self.plain_end > self.stable && self.written >= self.awaited;
-        let many = self.settings.unsynced_max_bytes;
-        let full = many > 0 && self.written - self.stable.min(self.written) > many;
-        let in_time = self.settings.sync == AppendFsync::EverySecond
-            && now_ns >= self.last_sync_ns + self.settings.sync_interval_ns;
-        if self.written <= self.stable || !(waits || full || in_time) || self.is_lossy() {
-            return;
-        }
-        if self.sync.is_some() {
-            self.delayed_syncs += u64::from(in_time && !std::mem::replace(&mut self.delayed, true));
-            return;
-        }
-        // What is being written right now is for the next one.
-        let files = std::mem::take(&mut self.unsynced);
-        for write in self.writes.iter().filter(|write| write.mode != WriteMode::Stable) {
-            if !self.unsynced.contains(&write.file) {
-                self.unsynced.push(write.file);
-            }
-        }
-        if files.is_empty() {
-            // What no sync has covered is in a base.
-            self.stable = self.written;
-            return;
-        }
-        orders.extend(files.iter().map(|&file| Order::Sync(file)));
-        self.sync = Some(SyncUnderWay { target: self.written, files, started_ns: now_ns });
-        (self.last_sync_ns, self.delayed) = (now_ns, false);
-    }
-
-    /// A sync is over.
-    pub fn on_synced(&mut self, file: FileId, result: Result<(), i32>, now_ns: u64) {
-        if let Err(error) = result {
-            (self.failure, self.switched) = (Some(Failure::Sync(error)), false);
-            return;
-        }
-        if self.is_lossy() {
-            // Not all files that belong together are stable.
-            return;
-        }
-        let Some(sync) = &mut self.sync else { return };
-        sync.files.retain(|other| *other != file);
-        if sync.files.is_empty() {
-            self.durations.push(Took { ns: now_ns.saturating_sub(sync.started_ns), stable: true });
-            self.stable = self.stable.max(sync.target);
-            self.sync = None;
-            self.count_stable();
-        }
-    }
-
-    /// Gives up former segments where nothing is under way.
-    fn retire(&mut self, orders: &mut Vec<Order>) {
-        let Log { former, writes, unsynced, sync, .. } = self;
-        former.retain(|(file, end)| {
-            let busy = writes.iter().any(|write| write.file == *file)
-                || unsynced.contains(file)
-                || sync.as_ref().is_some_and(|sync| sync.files.contains(file));
-            if !busy {
-                orders.push(Order::Retire(*file, *end));
-            }
-            busy
-        });
-    }
-
     /// Whether everything is written and stable, and nothing under way.
     pub fn is_settled(&self) -> bool {
         self.stable == self.end && self.writes.is_empty() && self.sync.is_none()
@@ -798,25 +483,3 @@ impl Segment {
         Segment { file, end: tail.len() as u64, size, tail }
     }
 }
-
-/// Whole blocks that hold these parts, which are whole blocks together, in writes of [`WRITE_MAX_BYTES`] at most.
-fn in_blocks(parts: [&[u8]; 3]) -> Vec<Blocks> {
-    let mut left: usize = parts.iter().map(|part| part.len()).sum();
-    let mut writes = Vec::with_capacity(left.div_ceil(WRITE_MAX_BYTES));
-    for mut part in parts {
-        while !part.is_empty() {
-            if writes.last().is_none_or(|blocks: &Blocks| blocks.room_left() == 0) {
-                writes.push(Blocks::with_room(left.min(WRITE_MAX_BYTES)));
-            }
-            let blocks = writes.last_mut().expect("there is one with room");
-            let (now, later) = part.split_at(part.len().min(blocks.room_left()));
-            blocks.extend(now);
-            part = later;
-            left -= now.len();
-        }
-    }
-    writes
-}
-
-#[cfg(test)]
-mod tests;

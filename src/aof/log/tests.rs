@@ -1,8 +1,9 @@
 //! Logs on disks that do things late, in any order, or not at all.
 
 use super::*;
-use crate::aof::frame::Verdict;
+use crate::aof::frame::{Txn, Verdict};
 use crate::base::rng::Rng;
+use crate::runtime::blocks::BLOCK_BYTES;
 use crate::shard::{Effects, Reach, Slot};
 use std::collections::BTreeMap;
 
@@ -53,7 +54,7 @@ impl Disk {
         if !self.writes.is_empty() && rng.below(2) == 0 {
             let (id, file, offset, blocks) = self.writes.swap_remove(rng.below(self.writes.len()));
             if self.failures > 0 && rng.below(self.failures) == 0 {
-                return log.on_wrote(id, blocks, Err(5), now_ns);
+                return log.on_wrote(id, blocks, Err(libc::ENOSPC), now_ns);
             }
             let bytes = self.files.entry(file.0).or_default();
             let end = offset as usize + blocks.len();
@@ -232,6 +233,25 @@ fn a_transaction_is_safe_when_it_is_settled() {
     assert_eq!(log.safe(), before);
     log.on_settled(1, 8);
     assert!(log.safe() == end && between < end);
+}
+
+#[test]
+fn an_error_of_a_stable_write_may_have_been_that_of_plain_ones() {
+    let (mut log, blocks) = (log(AppendFsync::EverySecond), || Blocks::with_room(0));
+    log.append(effects(3).iter(), None);
+    let mut orders = Vec::new();
+    log.drive(2_000_000, &mut orders);
+    let Some(Order::Write { id, .. }) = orders.pop() else { panic!("{orders:?}") };
+    log.on_wrote(id, blocks(), Ok(()), 0);
+    let end = log.append(effects(3).iter(), None);
+    log.demand(end);
+    log.drive(2_000_000, &mut orders);
+    let write = orders.iter().find(|order| matches!(order, Order::Write { mode: WriteMode::Stable, .. }));
+    let Some(&Order::Write { id, .. }) = write else { panic!("{orders:?}") };
+    log.on_wrote(id, blocks(), Err(libc::ENOSPC), 0);
+    assert_eq!(log.failure(), Some(Failure::Write(libc::ENOSPC)), "this says nothing of others");
+    log.on_wrote(id, blocks(), Err(libc::EIO), 0);
+    assert_eq!(log.failure(), Some(Failure::Sync(libc::EIO)));
 }
 
 #[test]
