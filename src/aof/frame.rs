@@ -257,7 +257,7 @@ impl Header {
         if !line.starts_with(FRAME) || !blanks || line.last() != Some(&b'\n') {
             return None;
         }
-        let txn = match &line[HEADER_LEN - 1..line.len() - 1] {
+        let txn = match line.get(HEADER_LEN - 1..line.len() - 1)? {
             [] => None,
             rest => Some(Txn::parse(std::str::from_utf8(rest).ok()?)?),
         };
@@ -487,6 +487,16 @@ mod tests {
             }
         }
         assert!(!pad(&mut [0]));
+    }
+
+    #[test]
+    fn a_header_may_end_early() {
+        let mut line = [0; HEADER_LEN];
+        seal(&mut line, &[], 0, 0, Seed(0));
+        for len in 0..HEADER_LEN {
+            let cut = [&line[..len], b"\n"].concat();
+            assert_eq!(Header::parse(&cut).is_some(), cut == line, "{len}");
+        }
     }
 
     #[test]
