@@ -179,7 +179,7 @@ pub struct Log {
     demanded: u64,
     /// Log number behind the last plain write.
     plain_end: u64,
-    /// Log number behind the last plain write that somebody waits for.
+    /// Log number behind the first plain write that somebody waits for: its sync does not wait for those handed out after it.
     awaited: u64,
     writes: VecDeque<Write>,
     next_write: u32,

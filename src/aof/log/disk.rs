@@ -13,6 +13,7 @@ impl Log {
         if self.frames.is_empty() {
             return;
         }
+        let first_awaited = mode == WriteMode::Prompt && !self.is_awaited();
         let segment = &mut self.segment;
         let last = self.writes.iter().rfind(|write| write.file == segment.file);
         let is_idle = last.is_none_or(|write| write.done);
@@ -57,7 +58,7 @@ impl Log {
         if let Some(last) = self.writes.back_mut() {
             last.end = self.end;
         }
-        if mode == WriteMode::Prompt {
+        if first_awaited {
             self.awaited = self.end;
         }
         if mode != WriteMode::Stable {
@@ -75,10 +76,10 @@ impl Log {
             // The kernel tells of what it has lost once: this may have been the report on plain writes before.
             let loses_plain =
                 write.mode == WriteMode::Stable && error == libc::EIO && self.plain_end > self.stable;
-            if loses_plain {
-                (self.failure, self.switched) = (Some(Failure::Sync(error)), false);
-            } else if !self.is_lossy() {
-                self.failure = Some(Failure::Write(error));
+            match loses_plain {
+                _ if self.is_lossy() => {}
+                true => (self.failure, self.switched) = (Some(Failure::Sync(error)), false),
+                false => self.failure = Some(Failure::Write(error)),
             }
             self.failed.push((id, blocks));
             self.retry_ns = now_ns + RETRY_INTERVAL_NS;

@@ -200,6 +200,25 @@ fn what_comes_while_somebody_waits_for_a_sync_goes_together() {
     assert_eq!(log.safe(), log.end());
 }
 
+#[test]
+fn a_sync_does_not_wait_for_writes_that_come_later() {
+    let settings = Settings { sync: AppendFsync::Always, stable_writes: false, ..Settings::default() };
+    let mut log = Log::new(identity(), settings, FileId(0), SIZE, 0);
+    let mut writes = Vec::new();
+    for turn in 0..2 {
+        let mut orders = Vec::new();
+        log.append(effects(1).iter(), None);
+        log.drive((turn + 1) * PLAIN_INTERVAL_NS, &mut orders);
+        writes.extend(orders.iter().filter_map(|order| match order {
+            Order::Write { id, .. } => Some(*id),
+            _ => None,
+        }));
+    }
+    assert_eq!(writes.len(), 2, "a slow write does not keep the next one back for ever");
+    log.on_wrote(writes[0], Blocks::with_room(0), Ok(()), 0);
+    assert!(matches!(drive(&mut log)[..], [Order::Sync(_)]));
+}
+
 fn drive(log: &mut Log) -> Vec<Order> {
     let mut orders = Vec::new();
     log.drive(0, &mut orders);
