@@ -14,7 +14,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use support::client::{Client, TIMEOUT};
+use support::client::{Client, TIMEOUT, await_that, field};
 use support::resp::Value;
 use support::server::Server;
 
@@ -41,23 +41,6 @@ fn args<'a>(folder: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
 
 fn started(folder: &Path, more: &[&str]) -> Server {
     Server::start(&args(folder, more))
-}
-
-/// A field of `INFO persistence`.
-fn field(client: &mut Client, name: &str) -> String {
-    let Value::Bulk(text) = client.call(&["INFO", "persistence"]) else { panic!("INFO is a bulk string") };
-    let text = String::from_utf8(text).expect("INFO is text");
-    let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::to_owned));
-    found.unwrap_or_else(|| panic!("no {name} in {text}"))
-}
-
-/// Waits until `is_so`.
-fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + TIMEOUT;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what} in vain");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 fn await_field(client: &mut Client, name: &str, value: &str) {

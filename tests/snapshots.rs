@@ -5,9 +5,9 @@ mod support;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use support::client::{Client, TIMEOUT};
+use support::client::{Client, TIMEOUT, await_that, field};
 use support::redis;
 use support::resp::Value;
 use support::rng::Rng;
@@ -21,23 +21,6 @@ const MISCONF: &str = "MISCONF Redis is configured to save RDB snapshots, but it
 fn started(shards: &str, more: &[&str]) -> Server {
     let args = ["--shards", shards, "--save", "", "--enable-debug-command", "yes"];
     Server::start(&[&args[..], more].concat())
-}
-
-/// A field of `INFO persistence`.
-fn field(client: &mut Client, name: &str) -> String {
-    let Value::Bulk(text) = client.call(&["INFO", "persistence"]) else { panic!("INFO is a bulk string") };
-    let text = String::from_utf8(text).expect("INFO is text");
-    let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::to_owned));
-    found.unwrap_or_else(|| panic!("no {name} in {text}"))
-}
-
-/// Waits until `is_so`.
-fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + TIMEOUT;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what} in vain");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 fn await_end(client: &mut Client) {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Request;
 use super::resp::{Decoder, Value, encode};
@@ -121,5 +121,22 @@ impl Client {
             sent.join().expect("the writing thread does not panic")?;
             replies
         })
+    }
+}
+
+/// A field of `INFO persistence`.
+pub fn field(client: &mut Client, name: &str) -> String {
+    let Value::Bulk(text) = client.call(&["INFO", "persistence"]) else { panic!("INFO is a bulk string") };
+    let text = String::from_utf8(text).expect("INFO is text");
+    let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::to_owned));
+    found.unwrap_or_else(|| panic!("no {name} in {text}"))
+}
+
+/// Waits until `is_so`.
+pub fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what} in vain");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
