@@ -6,7 +6,7 @@
 //! - **closed loop** (no `--rate`): every connection keeps `--pipeline` requests under way. Latency counts
 //!   from the time a request was written.
 //!
-//! One thread polls all sockets without sleeping, which makes its own clock error a few microseconds; it
+//! One thread asks for sockets with replies without ever sleeping, which makes its own clock error a few microseconds; it
 //! therefore needs a core that the server does not use (`taskset`).
 //!
 //! Representation: each [`Lane`] is one non-blocking connection with the start times of its requests under
@@ -16,10 +16,14 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
 
 const USAGE: &str = "\
 usage: corelane-bench [--host H] [--port N] [--rate OPS] [--connections N] [--pipeline N] [--seconds S]
@@ -32,6 +36,8 @@ usage: corelane-bench [--host H] [--port N] [--rate OPS] [--connections N] [--pi
   --unit         what a request is instead: commands separated by ';', words by blanks, with %k for a key and %v for a
                  value, such as 'MULTI; SET %k %v; EXEC'; its latency is that of its last reply";
 
+/// Bytes that are read at once.
+const READ_BYTES: usize = 1 << 16;
 /// The intervals of which `--json` tells the largest latency.
 const WINDOW: Duration = Duration::from_millis(100);
 /// Nanoseconds that the histogram can hold: one minute.
@@ -170,6 +176,8 @@ fn run(options: &Options) -> io::Result<()> {
     let measure_from = start + Duration::from_secs_f64(options.warmup_seconds);
     let end = measure_from + Duration::from_secs_f64(options.seconds);
     let mut schedule = options.rate.map(|rate| Schedule::new(start, rate));
+    let mut ears = Ears::new(&lanes)?;
+    let mut chunk = vec![0; READ_BYTES];
 
     loop {
         let now = Instant::now();
@@ -190,11 +198,41 @@ fn run(options: &Options) -> io::Result<()> {
         }
         for lane in &mut lanes {
             lane.write()?;
-            lane.read(measure_from, replies, &mut tally)?;
+        }
+        for event in ears.ready()? {
+            lanes[event.data.u64() as usize].read(&mut chunk, measure_from, replies, &mut tally)?;
         }
     }
     report(options, &tally);
     Ok(())
+}
+
+/// Knows which lanes have something to read: asking each of hundreds would cost more than the load itself.
+struct Ears {
+    epoll: OwnedFd,
+    events: Vec<epoll::Event>,
+}
+
+impl Ears {
+    fn new(lanes: &[Lane]) -> io::Result<Ears> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        for (index, lane) in lanes.iter().enumerate() {
+            let data = epoll::EventData::new_u64(index as u64);
+            epoll::add(&epoll, &lane.stream, data, epoll::EventFlags::IN)?;
+        }
+        Ok(Ears { epoll, events: Vec::with_capacity(lanes.len()) })
+    }
+
+    /// The lanes that can be read now, by index, without waiting.
+    fn ready(&mut self) -> io::Result<&[epoll::Event]> {
+        self.events.clear();
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&at_once)) {
+            Err(Errno::INTR) => {}
+            other => drop(other?),
+        }
+        Ok(&self.events)
+    }
 }
 
 /// The times at which a paced load sends, and which lane is next.
@@ -350,12 +388,15 @@ impl Lane {
         Ok(())
     }
 
-    fn read(&mut self, measure_from: Instant, replies: usize, tally: &mut Tally) -> io::Result<()> {
-        if self.started.is_empty() {
-            return Ok(());
-        }
-        let mut chunk = [0; 1 << 16];
-        match self.stream.read(&mut chunk) {
+    /// Reads what has come, by way of `chunk`.
+    fn read(
+        &mut self,
+        chunk: &mut [u8],
+        measure_from: Instant,
+        replies: usize,
+        tally: &mut Tally,
+    ) -> io::Result<()> {
+        match self.stream.read(chunk) {
             Ok(0) => return Err(io::Error::new(ErrorKind::UnexpectedEof, "the server closed a connection")),
             Ok(len) => self.unread.extend_from_slice(&chunk[..len]),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
