@@ -1,9 +1,13 @@
-//! From received bytes to executed commands: parse, check, route, run.
+//! From requests to executed commands: check, route, run. The requests come from [`input`]; those that may not run end in
+//! [`refusal`].
 //!
 //! Order of effects: a client's commands run in the order sent, with one exception that concerns single-shard commands
 //! on different shards: they are sent on without waiting for each other, so that a pipeline keeps all cores busy. Per key
 //! and per shard the order holds, replies always come in order, and anything else (commands over several shards, or about
 //! the session) waits until all replies are there.
+
+mod input;
+mod refusal;
 
 use smallvec::SmallVec;
 
@@ -12,35 +16,21 @@ use crate::command::keys::{self, KeyPlan};
 use crate::command::lookup::Command;
 use crate::command::spec::{Flags, Spread};
 use crate::command_table::Run;
-use crate::core::loading::LOADING;
-use crate::core::state::{CoreState, Order, Waiter};
+use crate::core::state::{CoreState, Waiter};
 use crate::execute::{self, Exec, Wait};
-use crate::net::client::{Client, Input, ReplyMode, Running, Waiting};
-use crate::net::multi::Multi;
+use crate::net::client::{Client, ReplyMode, Running, Waiting};
 use crate::protocol::Error;
-use crate::protocol::resp::{Limits, ManyArgs, Parsed, Parser, Reply, whole_array};
-use crate::route::message::{Access, Args, Call, Message, OwnedArgs, ReplyTo};
+use crate::protocol::resp::Reply;
+use crate::route::message::{Access, Call, Message, OwnedArgs, ReplyTo};
 use crate::runtime::io::{ConnId, CoreId};
-use crate::shard::{Cursor, Key, KeyDigest};
-use crate::shared::SlowScript;
+use crate::shard::{Cursor, Key};
 
-/// Unparsed input of a client that cannot run at the moment, beyond which it is not read from, in bytes.
-const INPUT_PAUSE_BYTES: usize = 1 << 20;
 /// Unsent output of a client beyond which its requests wait, in bytes.
 const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
 /// Replies that one client may expect from other cores, small ones.
 const GAPS_MAX: usize = 4096;
 /// Bytes under way to one other core beyond which clients wait.
 const OUTBOX_MAX_BYTES: usize = 16 << 20;
-
-/// Commands that a monitoring client may not run, because `CLIENT PAUSE` does not hold it back.
-const KEYSPACE: Flags = Flags::READONLY.union(Flags::WRITE).union(Flags::MAY_REPLICATE);
-const NOT_IN_MULTI: Error = Error::text("ERR Command not allowed inside a transaction");
-const MONITOR_ON_KEYS: Error = Error::text("ERR Replica can't interact with the keyspace");
-const DEBUG_NOT_ALLOWED: Error = Error::text(
-    "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local \
-     connection, otherwise you need to set this option in the configuration file, and then restart the server.",
-);
 
 /// Whose command ran: the client's core, and its place there.
 #[derive(Debug, Clone, Copy)]
@@ -70,301 +60,14 @@ pub(super) enum Next {
 /// Requests that are looked at together. Enough to hide the latency of memory, few enough to stay in the first cache.
 pub(super) const WINDOW: usize = 16;
 
-/// A complete request that waits for its turn.
-struct Request<'a> {
-    /// Where its arguments are.
-    args: std::ops::Range<usize>,
-    frame_len: usize,
-    command: Option<&'static Command>,
-    /// Its key, if it has exactly one, with its place.
-    key: Option<(usize, Key<'a>)>,
-}
-
 /// Keys of one command, with their places among the arguments.
 pub(super) type Keys<'a> = SmallVec<[(usize, Key<'a>); 4]>;
 
 impl CoreState {
-    /// Bytes have come in.
-    pub fn on_received(&mut self, conn: ConnId, data: &[u8]) {
-        self.stats.reads += 1;
-        self.stats.net_input_bytes += data.len() as u64;
-        let now_ms = self.now_ms();
-        let Some(client) = self.clients.get_mut(conn) else { return };
-        client.received_bytes += data.len() as u64;
-        client.active_ms = now_ms;
-        self.take_in(conn, data);
-    }
-
-    /// Runs what a client has sent, or keeps it until it is complete or may run.
-    pub(super) fn take_in(&mut self, conn: ConnId, data: &[u8]) {
-        let Some(client) = self.clients.get_mut(conn).filter(|client| !client.close_after_reply) else {
-            return;
-        };
-        if client.input.is_none() && client.is_ready() {
-            let mut parser = std::mem::take(&mut self.parser);
-            let (used, at_least) = self.run_requests(conn, data, &mut parser);
-            if used < data.len()
-                && let Some(client) = self.clients.get_mut(conn)
-            {
-                // What is left of the frame needs memory of its own: the receive buffer is given back.
-                client.input = Some(Box::new(Input::new(&data[used..], parser, at_least)));
-            } else {
-                parser.reset();
-                self.parser = parser;
-            }
-        } else {
-            client.input.get_or_insert_default().extend(data);
-            // Before anything runs: the bytes that complete a request count as well.
-            self.bound_input(conn);
-            self.run_input(conn);
-        }
-        self.bound_input(conn);
-    }
-
-    /// Runs what stands in a client's input, as far as it is complete and may run.
-    pub fn run_input(&mut self, conn: ConnId) {
-        let Some(client) = self.clients.get_mut(conn) else { return };
-        if !client.is_ready() {
-            return;
-        }
-        if let Some(mut input) = client.input.take_if(|input| input.is_worth_a_try()) {
-            let mut parser = std::mem::take(&mut input.parser);
-            let (used, at_least) = self.run_requests(conn, input.bytes(), &mut parser);
-            input.consume(used);
-            (input.parser, input.at_least) = (parser, at_least);
-            let Some(client) = self.clients.get_mut(conn) else { return };
-            if !input.bytes().is_empty() {
-                client.input = Some(input);
-            }
-        }
-        self.resume_receive(conn);
-        // It may have been its last, and need no reply.
-        self.mark_client_dirty(conn);
-    }
-
-    /// Receives again from a client whose input has gone down, or whose next frame lacks bytes, however large it is.
-    fn resume_receive(&mut self, conn: ConnId) {
-        let Some(client) = self.clients.get_mut(conn).filter(|client| client.receive_paused) else { return };
-        let held = client.input.as_ref().map_or(0, |input| input.bytes().len());
-        if client.is_ready() || held < INPUT_PAUSE_BYTES {
-            client.receive_paused = false;
-            self.orders.push(Order::Resume(conn));
-        }
-    }
-
-    /// Keeps a client's unparsed input within bounds: stops reading, or closes the connection.
-    fn bound_input(&mut self, conn: ConnId) {
-        let Some(client) = self.clients.get_mut(conn).filter(|client| client.replay.is_none()) else {
-            return;
-        };
-        let unparsed = client.input.as_ref().map_or(0, |input| input.bytes().len());
-        let held = unparsed + client.session.multi_bytes();
-        if held as u64 > self.config.client_query_buffer_limit_bytes {
-            self.stats.query_limit_disconnections += 1;
-            let who = crate::admin::clients::line(client, self.shard.now_ms, self.lookup);
-            self.shared.log.warning(format_args!(
-                "Closing client that reached max query buffer length: {who} (qbuf initial bytes: {held})"
-            ));
-            self.close_client(conn);
-        } else if !client.is_ready() && unparsed > INPUT_PAUSE_BYTES && !client.receive_paused {
-            client.receive_paused = true;
-            self.orders.push(Order::Pause(conn));
-        }
-    }
-
-    /// Runs requests from the beginning of `input`. Returns how many bytes are done with, and the length that the rest
-    /// must reach before another attempt makes sense.
-    fn run_requests(&mut self, conn: ConnId, input: &[u8], parser: &mut Parser) -> (usize, usize) {
-        let mut at = 0;
-        self.lend_buffer(conn);
-        self.last_ticks = self.clock.ticks();
-        let mut at_least = 0;
-        while at < input.len() {
-            if !self.may_run(conn) {
-                break;
-            }
-            let Some(client) = self.clients.get(conn) else { return (input.len(), 0) };
-            let limits = Limits {
-                bulk_max_bytes: client.argument_max_bytes(self.hot.bulk_max_bytes),
-                unauthenticated: !client.session.authenticated && self.hot.password,
-            };
-            let (next, progress) = if parser.is_at_start() {
-                self.run_ahead(conn, &input[at..], &limits)
-            } else {
-                (Next::Taken, 0)
-            };
-            at += progress;
-            if next == Next::Again {
-                break;
-            }
-            if progress > 0 {
-                continue;
-            }
-            match self.run_slowly(conn, &input[at..], parser, &limits) {
-                Ok((Next::Taken, frame_len)) => at += frame_len,
-                Ok((Next::Again, _)) => break,
-                Err(missing) => {
-                    at_least = missing;
-                    break;
-                }
-            }
-        }
-        self.mark_client_dirty(conn);
-        (at, at_least)
-    }
-
-    /// Whether a client's next request may run; if not, the client waits.
-    #[inline]
-    fn may_run(&mut self, conn: ConnId) -> bool {
-        let Some(client) = self.clients.get_mut(conn) else { return false };
-        if !client.is_ready() {
-            return false;
-        }
-        let has_room = client.output_bytes() <= OUTPUT_PAUSE_BYTES || client.replay.is_some();
-        if !has_room {
-            // Nothing can be sent as long as the first reply is still to come.
-            client.waiting = if client.row.gaps() > 0 { Waiting::Replies } else { Waiting::Room };
-        }
-        has_room
-    }
-
-    /// Runs complete requests, a window of them at a time: what they will touch in memory is asked for while the
-    /// requests before them are looked at, so that the waits for memory overlap. Returns the bytes of those that are done.
-    fn run_ahead(&mut self, conn: ConnId, input: &[u8], limits: &Limits) -> (Next, usize) {
-        let mut args = ManyArgs::new();
-        let mut window = SmallVec::<[Request<'_>; WINDOW]>::new();
-        let mut end = 0;
-        while window.len() < WINDOW {
-            let first = args.len();
-            let Some(frame_len) = whole_array(&input[end..], limits, &mut args) else { break };
-            end += frame_len;
-            let command = self.lookup.find(&args[first..]);
-            let key = match command.map(|command| command.keys) {
-                Some(KeyPlan::One(at)) if first + at < args.len() => {
-                    Some((at, self.shard.key(args[first + at])))
-                }
-                _ => None,
-            };
-            window.push(Request { args: first..args.len(), frame_len, command, key });
-        }
-        if window.len() > 1 {
-            self.prefetch(conn, &window, &args);
-        }
-        let (mut done, mut outcome) = (0, Next::Taken);
-        for (nth, request) in window.iter().enumerate() {
-            if nth > 0 && !self.may_run(conn) {
-                outcome = Next::Again;
-                break;
-            }
-            outcome = self.run(conn, &args[request.args.clone()], request.command, request.key);
-            if outcome == Next::Again {
-                break;
-            }
-            done += request.frame_len;
-        }
-        (outcome, done)
-    }
-
-    /// Asks the processor for the tables, then the places in them, then the items that these requests will look up; then the
-    /// same for fields of collections.
-    fn prefetch(&self, conn: ConnId, window: &[Request<'_>], args: &[&[u8]]) {
-        let Some(db) = self.clients.get(conn).map(|client| usize::from(client.session.db)) else { return };
-        let keys = window.iter().filter_map(|request| request.key.map(|(_, key)| key.digest()));
-        let is_here = |key: &KeyDigest| self.map.owner(key.slot) == self.core;
-        self.shard.dbs[db].prefetch(keys.filter(is_here));
-        let fields = window.iter().filter_map(|request| {
-            let at = usize::from(request.command?.spec().field_at);
-            let field = args[request.args.clone()].get(at).filter(|_| at > 0)?;
-            Some((request.key?.1.digest(), *field))
-        });
-        self.shard.dbs[db].prefetch_fields(fields.filter(|(key, _)| is_here(key)));
-    }
-
-    /// Parses and runs one request that is inline, incomplete, odd or wrong. `Err` is the length that the frame must
-    /// reach before another attempt makes sense.
-    #[cold]
-    fn run_slowly(
-        &mut self,
-        conn: ConnId,
-        frame: &[u8],
-        parser: &mut Parser,
-        limits: &Limits,
-    ) -> Result<(Next, usize), usize> {
-        if let Some(outcome) = self.pass_over(conn, frame, parser) {
-            return outcome;
-        }
-        match parser.parse(frame, limits) {
-            Ok(Parsed::Request { frame_len }) => {
-                let next = {
-                    let args: Args<'_> = parser.args(frame).collect();
-                    self.run(conn, &args, self.lookup.find(&args), None)
-                };
-                parser.reset();
-                Ok((next, frame_len))
-            }
-            Ok(Parsed::Nothing { frame_len }) => {
-                parser.reset();
-                Ok((Next::Taken, frame_len))
-            }
-            Ok(Parsed::Incomplete { at_least }) => Err(at_least),
-            Err(_) if self.note_bad_format(conn) => Ok((Next::Again, 0)),
-            Err(error) => {
-                self.stats.protocol_errors += 1;
-                self.fail(conn, &error.to_string());
-                if let Some(client) = self.clients.get_mut(conn) {
-                    client.close_after_reply = true;
-                }
-                Ok((Next::Taken, frame.len()))
-            }
-        }
-    }
-
-    /// Gives a client's row a buffer with capacity, so that its replies need not grow one.
-    fn lend_buffer(&mut self, conn: ConnId) {
-        let spare = self.spare_buffer();
-        match self.clients.get_mut(conn) {
-            Some(client) if client.row.is_bare() => client.row.lend(spare),
-            _ => self.recycle_buffer(spare),
-        }
-    }
-
     pub(super) fn mark_client_dirty(&mut self, conn: ConnId) {
         if let Some(client) = self.clients.get_mut(conn) {
             CoreState::mark_dirty(&mut self.dirty, client);
         }
-    }
-
-    /// Answers with an error and counts it.
-    fn fail(&mut self, conn: ConnId, text: &str) {
-        self.stats.record_error(text);
-        let Some(client) = self.clients.get_mut(conn) else { return };
-        if client.session.reply_mode == ReplyMode::On {
-            let resp = client.session.resp;
-            client.row.write(|out| Reply::new(out, resp).error_text(text));
-        }
-    }
-
-    /// Answers a command that must not run.
-    #[cold]
-    fn reject(&mut self, conn: ConnId, command: Option<&Command>, error: &Error) -> Next {
-        if let Some(command) = command {
-            self.stats.commands[usize::from(command.id.0)].rejected += 1;
-        }
-        let mut text = error.to_string();
-        let session = self.clients.get_mut(conn).map(|client| &mut client.session);
-        if command.is_some_and(|command| matches!(command.entry.run, Run::Exec)) {
-            let reason = text.strip_prefix("ERR ").unwrap_or(&text);
-            text = format!("EXECABORT Transaction discarded because of: {reason}");
-            if let Some(session) = session {
-                session.multi = None;
-            }
-            self.unwatch(conn);
-        } else if let Some(queue) = session.and_then(|session| session.multi.as_mut()) {
-            queue.broken = true;
-        }
-        self.fail(conn, &text);
-        self.finish_muted(conn);
-        Next::Taken
     }
 
     /// Runs one request.
@@ -383,32 +86,11 @@ impl CoreState {
                 self.refuse(conn, args, command)
             };
         };
-        if !client.session.authenticated && self.hot.password && !command.flags.contains(Flags::NO_AUTH) {
-            return self.reject(conn, Some(command), &Error::text("NOAUTH Authentication required."));
-        }
-        client.last_command = Some(command.id);
-        if client.session.monitor && command.flags.intersects(KEYSPACE) {
-            return self.reject(conn, Some(command), &MONITOR_ON_KEYS);
-        }
-        if let Some(refusal) = self.refusal
-            && self.would_write(conn, command)
-        {
-            return self.reject(conn, Some(command), &refusal.error());
-        }
-        let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
-        if client.only_listens() && !may_run_while_listening(command) {
-            return self.reject(conn, Some(command), &only_listening(command));
-        }
-        if self.loading.is_some() && self.is_denied_while_loading(conn, command) {
-            return self.reject(conn, Some(command), &LOADING);
+        if let Some(error) = self.rejection_of(conn, command) {
+            return self.reject(conn, Some(command), &error);
         }
         if self.pause.is_some() && self.must_pause(conn, command) {
             return Next::Again;
-        }
-        if let Some(slow) = self.slow_script
-            && !command.flags.contains(Flags::ALLOW_BUSY)
-        {
-            return self.reject(conn, Some(command), &busy_with(slow));
         }
         let Some(client) = self.clients.get_mut(conn) else { return Next::Taken };
         if client.session.reply_mode != ReplyMode::On && client.row.gaps() > 0 {
@@ -450,65 +132,6 @@ impl CoreState {
         self.finish_muted(conn);
         self.bound_input(conn);
         Next::Taken
-    }
-
-    /// Why a command may not run on this connection, or not now.
-    fn refusal_of(&self, conn: ConnId, command: &Command) -> Option<Error> {
-        let client = self.clients.get(conn)?;
-        if command.flags.contains(Flags::NO_MULTI) && client.session.multi.is_some() {
-            return Some(NOT_IN_MULTI);
-        }
-        let protected = command.flags.contains(Flags::PROTECTED);
-        let refused = protected && !self.config.enable_debug_command.permits(client.is_local);
-        refused.then_some(DEBUG_NOT_ALLOWED)
-    }
-
-    /// Answers a request that is no command, or has the wrong number of arguments.
-    #[cold]
-    fn refuse(&mut self, conn: ConnId, args: &[&[u8]], known: Option<&'static Command>) -> Next {
-        if self.note_unknown(conn, args[0]) {
-            return Next::Again;
-        }
-        if is_cross_protocol(args[0]) {
-            return self.refuse_http(conn);
-        }
-        let error = self.lookup.resolve(args).expect_err("a command that takes its arguments is not refused");
-        self.reject(conn, known, &error)
-    }
-
-    /// A browser that was talked into sending requests here must not get through to commands in the body.
-    #[cold]
-    fn refuse_http(&mut self, conn: ConnId) -> Next {
-        self.stats.protocol_errors += 1;
-        self.shared.log.warning(format_args!(
-            "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. This \
-             is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis instance. \
-             Connection aborted."
-        ));
-        self.close_client(conn);
-        Next::Taken
-    }
-
-    /// Whether `CLIENT PAUSE` holds this command back; if so the client waits.
-    #[cold]
-    fn must_pause(&mut self, conn: ConnId, command: &Command) -> bool {
-        let Some(pause) = self.pause else { return false };
-        let holds = |command: &Command| pause.holds(command, self.now_ms());
-        let queued = match command.entry.run {
-            Run::Exec => self.clients.get(conn).and_then(|client| client.session.multi.as_deref()),
-            _ => None,
-        };
-        let is_held = |multi: &Multi| multi.iter().any(|(id, _)| holds(self.lookup.get(id)));
-        if !holds(command) && !queued.is_some_and(is_held) {
-            return false;
-        }
-        match self.clients.get_mut(conn) {
-            Some(client) if !client.session.monitor && client.replay.is_none() => {
-                client.waiting = Waiting::Paused;
-                true
-            }
-            _ => false,
-        }
     }
 
     pub(super) fn call_of(client: &Client, command: &Command) -> Call {
@@ -855,34 +478,4 @@ pub(super) fn access_of(command: &Command, keys: &Keys<'_>) -> Access {
         Spread::Shards(_) | Spread::Cursor => Access::Shard,
         _ => Access::Keys(keys.iter().map(|(_, key)| key.hash).collect()),
     }
-}
-
-/// Whether a client that may only listen may run this.
-fn may_run_while_listening(command: &Command) -> bool {
-    admin::pubsub::is_confirmed(command) || ["ping", "quit", "reset"].contains(&command.full_name)
-}
-
-#[cold]
-fn only_listening(command: &Command) -> Error {
-    let name = command.full_name;
-    Error::from(format!(
-        "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
-    ))
-}
-
-/// The answer while a script takes long.
-fn busy_with(script: SlowScript) -> Error {
-    Error::text(match script {
-        SlowScript::Script => {
-            "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
-        }
-        SlowScript::Function => {
-            "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."
-        }
-    })
-}
-
-/// The first words of HTTP requests that a browser can be made to send.
-fn is_cross_protocol(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
 }
