@@ -470,7 +470,17 @@ pub fn load(path: &Path) -> Result<Manifest, LoadError> {
 /// # Errors
 /// What the file system says.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    if FOLDER_SYNCS_FAIL.get() {
+        return Err(io::Error::from_raw_os_error(libc::EIO));
+    }
     File::open(path)?.sync_all()
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Folders are not brought to stable storage on this thread.
+    pub static FOLDER_SYNCS_FAIL: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
 #[cfg(test)]

@@ -96,10 +96,19 @@ impl Store {
         if self.detached { Ok(()) } else { self.folder.store(manifest) }
     }
 
+    /// Takes over a manifest after an attempt to put it on disk. If that failed late it may be there all the same, and after a crash
+    /// the one before: then the files of both stay.
+    fn adopt(&mut self, manifest: Manifest, stored: io::Result<()>) -> io::Result<()> {
+        if stored.is_ok() || self.folder.load().is_ok_and(|there| there == manifest) {
+            self.manifest = manifest;
+        }
+        stored
+    }
+
     /// Makes a segment of `size` bytes with its first line, and a start if it is to be the first of a log, and room for them on the disk; the manifest names it when this returns.
     ///
     /// # Errors
-    /// What the file system says; the manifest does not name it then.
+    /// What the file system says; if the manifest names it then, it stays unused.
     pub fn add_segment(
         &mut self,
         identity: Segment,
@@ -112,20 +121,16 @@ impl Store {
         let entry = manifest.add_increment(self.folder.filename());
         let path = self.folder.file(&entry);
         let made = make_room(&path, identity, start, size).and_then(|()| {
-            self.store(&manifest)?;
-            open(&path, direct)
+            let file = open(&path, direct)?;
+            let seq = entry.seq.try_into().map_err(|_| io::Error::other("too many segments"))?;
+            let stored = self.store(&manifest);
+            self.adopt(manifest, stored)?;
+            Ok(Prepared { seq, file, size })
         });
-        match made {
-            Ok(file) => {
-                self.manifest = manifest;
-                let seq = entry.seq.try_into().map_err(|_| io::Error::other("too many segments"))?;
-                Ok(Prepared { seq, file, size })
-            }
-            Err(error) => {
-                fs::remove_file(&path).ok();
-                Err(error)
-            }
+        if made.is_err() && !self.manifest.increments.contains(&entry) {
+            fs::remove_file(&path).ok();
         }
+        made
     }
 
     /// Makes a segment for each of these logs to begin in, as [`Store::add_segment`] does it: all of them or none.
@@ -172,7 +177,7 @@ impl Store {
     /// are removed unless `keep` is set; then the manifest names them as history.
     ///
     /// # Errors
-    /// What the file system says; nothing is replaced then.
+    /// What the file system says; nothing is removed then.
     pub fn replace_base(
         &mut self,
         written: &Path,
@@ -180,14 +185,18 @@ impl Store {
         keep: bool,
     ) -> io::Result<()> {
         let mut manifest = self.manifest.clone();
-        let is_covered = |seq: i64| covered(seq) || self.former.contains(&seq);
+        let former = self.former.clone();
+        let is_covered = |seq: i64| covered(seq) || former.contains(&seq);
         let entry = manifest.replace_base(self.folder.filename(), Format::Rdb, is_covered);
         fs::rename(written, self.folder.file(&entry))?;
-        self.folder.store(&manifest)?;
-        self.base_bytes = fs::metadata(self.folder.file(&entry)).map_or(0, |about| about.len());
-        self.complete.retain(|seq, _| !is_covered(*seq));
-        self.manifest = manifest;
-        (self.detached, self.former) = (false, Vec::new());
+        let stored = self.folder.store(&manifest);
+        let stored = self.adopt(manifest, stored);
+        if self.manifest.base.as_ref() == Some(&entry) {
+            self.base_bytes = fs::metadata(self.folder.file(&entry)).map_or(0, |about| about.len());
+            self.complete.retain(|seq, _| !is_covered(*seq));
+            (self.detached, self.former) = (false, Vec::new());
+        }
+        stored?;
         if keep { Ok(()) } else { self.remove_history() }
     }
 
@@ -278,6 +287,7 @@ fn open(path: &Path, direct: bool) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aof::manifest::FOLDER_SYNCS_FAIL;
     use crate::base::temp_folder::TempFolder;
     use std::ffi::OsStr;
 
@@ -300,6 +310,32 @@ mod tests {
         fs::remove_dir(&obstacle).unwrap();
         assert_eq!(store.add_segments(&logs, 5000, false).unwrap().len(), 3);
         assert_eq!(folder.load().unwrap().data().count(), 3);
+    }
+
+    #[test]
+    fn the_files_of_both_manifests_stay_when_it_is_not_known_which_one_a_crash_leaves() {
+        let dir = TempFolder::empty();
+        let folder = folder(&dir);
+        let mut store = Store::new(folder.clone(), Manifest::default()).unwrap();
+        let log = Segment { run: 1, shard: 0, shards: 1 };
+        let all_there = |manifest: &Manifest| manifest.data().all(|entry| folder.file(entry).exists());
+        store.add_segment(log, true, 5000, false).unwrap();
+        let before = folder.load().unwrap();
+        FOLDER_SYNCS_FAIL.set(true);
+        store.add_segment(log, false, 5000, false).unwrap_err();
+        assert!(all_there(&before) && all_there(&folder.load().unwrap()));
+        fs::write(store.temporary_base(), b"base").unwrap();
+        let before = folder.load().unwrap();
+        store.replace_base(&store.temporary_base(), |seq| seq == 1, false).unwrap_err();
+        assert!(all_there(&before) && all_there(&folder.load().unwrap()));
+        assert_eq!(store.bytes(), (4, 0));
+        FOLDER_SYNCS_FAIL.set(false);
+        assert_eq!(store.add_segment(log, false, 5000, false).unwrap().seq, 3);
+        store.remove_history().unwrap();
+        let manifest = folder.load().unwrap();
+        let names: Vec<_> = manifest.data().map(|entry| entry.name.clone()).collect();
+        assert_eq!(names, ["a.aof.1.base.rdb", "a.aof.2.incr.aof", "a.aof.3.incr.aof"]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4, "and the manifest");
     }
 
     #[test]
