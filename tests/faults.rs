@@ -307,6 +307,46 @@ fn after_a_failed_sync_the_log_is_rewritten() {
     fs::remove_dir_all(folder).expect("the folder");
 }
 
+/// A disk that does not keep up: commands that write wait when 64 MiB of a log are not written, so the memory for it is bounded;
+/// reads go on, and everything is done when the disk comes round.
+#[test]
+fn writes_wait_for_a_disk_that_does_not_keep_up() {
+    const VALUES: usize = 80;
+    const FULL_BYTES: usize = 64 << 20;
+    let folder = folder("backlog");
+    let server = started(&folder, &["--appendfsync", "everysec"]);
+    let mut client = server.client();
+    client.call(&["DEBUG", "AOF-HOLD-WRITES", "1"]);
+    let mut busy = server.client();
+    let writer = std::thread::spawn(move || {
+        let value = vec![b'v'; 1 << 20];
+        let requests: Vec<Vec<Vec<u8>>> = (0..VALUES)
+            .map(|n| vec![b"SET".to_vec(), b"big".to_vec(), [n.to_string().as_bytes(), &value].concat()])
+            .collect();
+        busy.pipeline(&requests).expect("replies")
+    });
+    let unwritten =
+        |client: &mut Client| field(client, "aof_buffer_length").parse::<usize>().expect("a number");
+    await_that("waited for a full log", || unwritten(&mut client) > FULL_BYTES);
+    let mut waiting = server.client();
+    waiting.send(&["SET", "other", "1"]).expect("a request");
+    for _ in 0..1000 {
+        assert_eq!(client.call(&["GET", "other"]), Value::NullBulk, "a write that waits");
+    }
+    assert!(unwritten(&mut client) < FULL_BYTES + (4 << 20), "{}", unwritten(&mut client));
+    assert!(!writer.is_finished());
+    client.call(&["DEBUG", "AOF-HOLD-WRITES", "0"]);
+    assert_eq!(writer.join().expect("a writer"), vec![Value::ok(); VALUES]);
+    assert_eq!(waiting.read().expect("a reply"), Value::ok());
+    assert_eq!(client.call(&["WAITAOF", "1", "0", "0"]), Value::Array(vec![Value::Int(1), Value::Int(0)]));
+    let server = crash_and_restart(server, &folder, &[]);
+    let mut client = server.client();
+    assert_eq!(client.call(&["GET", "other"]), Value::bulk("1"));
+    assert_eq!(client.call(&["GETRANGE", "big", "0", "2"]), Value::bulk("79v"));
+    drop(server);
+    fs::remove_dir_all(folder).expect("the folder");
+}
+
 /// The folder of the log goes while the server runs: the next rewrite makes a new one with everything.
 #[test]
 fn a_folder_that_was_removed_is_made_anew_by_a_rewrite() {

@@ -32,6 +32,7 @@ pub fn debug(cx: &mut Cx<'_>) -> Result<Flow, Error> {
             | b"pause-cron"
             | b"aof-flush-sleep"
             | b"aof-fail-syncs"
+            | b"aof-hold-writes"
             | b"set-skip-checksum-validation",
             3,
         ) => return on_all(cx, ok),
@@ -190,6 +191,7 @@ pub(super) fn on_core(core: &mut CoreState, db: usize, args: &[&[u8]]) -> Result
             let count = parse_i64(args[2]).and_then(|count| u32::try_from(count).ok());
             core.journal.failing_syncs_for_test = count.unwrap_or(0);
         }
+        b"aof-hold-writes" => core.journal.holds_writes_for_test = switch(args[2]),
         b"set-skip-checksum-validation" => {
             for shard in [&mut core.shard, &mut core.workbench] {
                 shard.settings.ignores_checksums = switch(args[2]);

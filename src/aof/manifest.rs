@@ -166,8 +166,8 @@ impl Manifest {
         for (kind, entry) in self.all() {
             out.extend_from_slice(b"file ");
             let name = entry.name.as_bytes();
-            // A quote would be read as the beginning of a quoted name.
-            match quote::needs_repr(name) || name.contains(&b'\'') {
+            // A quote would be read as the beginning of a quoted name, and nothing as no name.
+            match quote::needs_repr(name) || name.contains(&b'\'') || name.is_empty() {
                 true => quote::repr(&mut out, name),
                 false => out.extend_from_slice(name),
             }

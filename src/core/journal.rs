@@ -115,6 +115,8 @@ pub struct Journal {
     pub exits: bool,
     /// How long the core sleeps before it writes (`DEBUG AOF-FLUSH-SLEEP`).
     pub sleep_before_writes: Duration,
+    /// Test-only: what the log asks of the disk is not carried out (`DEBUG AOF-HOLD-WRITES`).
+    pub holds_writes_for_test: bool,
     /// Test-only: so many syncs still fail that have not failed (`DEBUG AOF-FAIL-SYNCS`).
     pub failing_syncs_for_test: u32,
     /// Test-only: what is not safe counts as safe.
@@ -565,6 +567,9 @@ impl CoreState {
     fn carry_out_log(&mut self, io: &mut impl Io) {
         for (file, handle) in self.journal.opened.drain(..) {
             io.open(file, handle);
+        }
+        if self.journal.holds_writes_for_test {
+            return;
         }
         let mut orders = std::mem::take(&mut self.journal.orders);
         let sleep = self.journal.sleep_before_writes;
