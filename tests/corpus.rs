@@ -122,7 +122,7 @@ fn manifests_are_read_or_refused() {
         }
         aof_oracle::check_manifest(case)
     });
-    assert_eq!(read.count(), 4, "all, comment, huge-seq, quoted");
+    assert_eq!(read.count(), 5, "all, comment, huge-seq, name-is-empty, quoted");
 }
 
 /// Bytes changed, cut off and repeated at random. The seed is fixed: what fails here fails everywhere.
