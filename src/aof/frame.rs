@@ -187,9 +187,21 @@ pub enum Torn {
 /// # Panics
 /// If the payload is longer than 4 GiB - 1.
 pub fn seal(room: &mut [u8; HEADER_LEN], payload: &[u8], lsn: u64, safe: u64, seed: Seed) {
-    write_fields(room, payload, lsn, safe);
+    seal_pieces(room, payload_len(payload), Checksum::of(payload), lsn, safe, seed);
+}
+
+/// The same for a payload of `len` bytes that came in pieces.
+pub fn seal_pieces(
+    room: &mut [u8; HEADER_LEN],
+    len: u32,
+    payload: Checksum,
+    lsn: u64,
+    safe: u64,
+    seed: Seed,
+) {
+    write_fields(room, len, lsn, safe);
     room[HEADER_LEN - 1] = b'\n';
-    let crc = Checksum::of(payload).finish(room, seed);
+    let crc = payload.finish(room, seed);
     hex(&mut room[CRC_AT..CRC_AT + 8], crc.into());
 }
 
@@ -200,7 +212,7 @@ pub fn seal(room: &mut [u8; HEADER_LEN], payload: &[u8], lsn: u64, safe: u64, se
 pub fn seal_txn(out: &mut Vec<u8>, payload: &[u8], lsn: u64, safe: u64, txn: &Txn, seed: Seed) {
     let start = out.len();
     out.resize(start + HEADER_LEN - 1, 0);
-    write_fields(&mut out[start..], payload, lsn, safe);
+    write_fields(&mut out[start..], payload_len(payload), lsn, safe);
     out.extend_from_slice(format!(" T{}.{} ", txn.coordinator, txn.number).as_bytes());
     write_participants(out, &txn.participants);
     out.push(b'\n');
@@ -209,9 +221,12 @@ pub fn seal_txn(out: &mut Vec<u8>, payload: &[u8], lsn: u64, safe: u64, txn: &Tx
     out.extend_from_slice(payload);
 }
 
+fn payload_len(payload: &[u8]) -> u32 {
+    payload.len().try_into().expect("a payload below 4 GiB")
+}
+
 /// The part of a header line in front of the checksum.
-fn write_fields(line: &mut [u8], payload: &[u8], lsn: u64, safe: u64) {
-    let len = u32::try_from(payload.len()).expect("a payload below 4 GiB");
+fn write_fields(line: &mut [u8], len: u32, lsn: u64, safe: u64) {
     line[..CRC_AT].fill(b' ');
     line[..2].copy_from_slice(&FRAME[..2]);
     hex(&mut line[3..11], len.into());

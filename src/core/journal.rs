@@ -201,6 +201,16 @@ impl CoreState {
             shard.effects.collect(true);
         }
         self.workbench.effects.set_each_key(true);
+        self.note_beginning();
+    }
+
+    /// Writes down when the segment in which the log begins or goes on was begun.
+    pub(in crate::core) fn note_beginning(&mut self) {
+        if let Some(log) = &mut self.journal.log
+            && self.config.aof_timestamp_enabled
+        {
+            log.begin_at(self.now_us / 1_000_000);
+        }
     }
 
     /// Logs no more. What waits need not wait.

@@ -30,6 +30,14 @@ impl Log {
         }
     }
 
+    /// Begins with this time, Unix seconds, even if nothing follows: so a segment tells by itself what the files before it
+    /// can hold, and what not.
+    pub fn begin_at(&mut self, now_s: i64) {
+        self.timed_s = 0;
+        self.note_time(now_s);
+        self.append(std::iter::empty(), None);
+    }
+
     /// Appends what a command has done here, or one shard's part of a transaction. It is never cut in two. Returns the log number
     /// behind it.
     pub fn append<'a>(&mut self, effects: impl Iterator<Item = Effect<'a>>, txn: Option<&Txn>) -> u64 {

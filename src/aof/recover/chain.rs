@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 
+use super::Reseal;
 use super::frames::{Frames, Item};
 use super::window::{Source, Window};
 use crate::aof::frame::{Header, Segment, Torn, Txn};
@@ -48,6 +49,13 @@ pub(super) struct Chain<S> {
     pub(super) parts: VecDeque<Part>,
     pub(super) ended: bool,
     pub(super) stop: Option<Stop>,
+    /// Whether anything was read that is not later than the time up to which it is read.
+    pub(super) holds: bool,
+    /// What the log was cut in front of because it is later: the annotation's segment and offset.
+    pub(super) later: Option<(usize, u64)>,
+    /// The last frame has to be sealed anew, because it loses a part.
+    pub(super) reseal: Option<Reseal>,
+    until: Option<i64>,
     /// Where the next frame begins, once there was one.
     lsn: Option<u64>,
     /// Links before this one are read; `frames` is that of this one.
@@ -59,14 +67,18 @@ pub(super) struct Chain<S> {
 }
 
 impl<S: Source> Chain<S> {
-    /// The log in these segments, in order; each is read with room for so many bytes.
-    pub(super) fn new(identity: Segment, links: Vec<Link>, room: usize) -> Chain<S> {
+    /// The log in these segments, in order; each is read with room for so many bytes, up to a time if there is one.
+    pub(super) fn new(identity: Segment, links: Vec<Link>, room: usize, until: Option<i64>) -> Chain<S> {
         Chain {
             identity,
             links,
             parts: VecDeque::new(),
             ended: false,
             stop: None,
+            holds: false,
+            later: None,
+            reseal: None,
+            until,
             lsn: None,
             current: 0,
             frames: None,
@@ -91,6 +103,18 @@ impl<S: Source> Chain<S> {
                 Item::Frame(at, header) if self.lsn.is_none_or(|lsn| lsn == header.lsn) => {
                     self.lsn = Some(header.end());
                     self.last = self.current;
+                    if let Some(until) = self.until
+                        && let Some(later) = frames.later(&header, until)?
+                    {
+                        let start = frames.valid - u64::from(header.len);
+                        let reseal = match later > start && header.txn.is_none() {
+                            true => Some(Reseal { at, header: frames.shortened(at, &header, later)? }),
+                            false => None,
+                        };
+                        self.end_before(later, at, reseal);
+                        continue;
+                    }
+                    self.holds |= header.len > 0;
                     let Some(txn) = header.txn else { continue };
                     let id = (txn.coordinator, txn.number);
                     self.parts.push_back(Part { id, segment: self.current, at });
@@ -112,6 +136,15 @@ impl<S: Source> Chain<S> {
         self.ended = true;
         self.frames = None;
         Ok(None)
+    }
+
+    /// What begins at this offset of the present segment is later, and stands in the frame at `frame`.
+    fn end_before(&mut self, later: u64, frame: u64, reseal: Option<Reseal>) {
+        self.holds |= reseal.is_some();
+        self.later = Some((self.current, later));
+        self.cut(self.current, if reseal.is_some() { later } else { frame });
+        self.reseal = reseal;
+        self.current = self.links.len();
     }
 
     /// Nothing is valid from here on.
@@ -147,6 +180,7 @@ impl<S: Source> Chain<S> {
     /// Makes the log end at an offset of one of its segments.
     pub(super) fn cut(&mut self, segment: usize, at: u64) {
         self.links[segment].valid = at;
+        self.reseal = None;
         for later in &mut self.links[segment + 1..] {
             later.valid = 0;
         }

@@ -2,8 +2,9 @@
 
 use std::io;
 
+use super::plain::{self, End};
 use super::window::{Source, Window};
-use crate::aof::frame::{self, Checksum, FRAME, Header, LINE_MAX, Seed, Torn};
+use crate::aof::frame::{self, Checksum, FRAME, HEADER_LEN, Header, LINE_MAX, Seed, Torn};
 
 /// What comes next in a segment.
 #[derive(Debug)]
@@ -60,6 +61,32 @@ impl<S: Source> Frames<S> {
                 Some(torn) => Item::Torn(torn),
             });
         }
+    }
+
+    /// Where in the payload of the frame that was just read, which ends at `valid`, the first annotation with a time after `until`
+    /// stands. An annotation begins what was logged as one unit, so the frame may end there.
+    pub(super) fn later(&mut self, header: &Header, until: i64) -> io::Result<Option<u64>> {
+        self.window.go(self.valid - u64::from(header.len));
+        let options = plain::Options { until: Some(until), end: Some(self.valid) };
+        let scanned = plain::scan(&mut self.window, options)?;
+        match scanned.end {
+            End::Later(at) => Ok(Some(at)),
+            End::Complete if self.window.at() == self.valid => Ok(None),
+            _ => {
+                Err(io::Error::new(io::ErrorKind::InvalidData, "a frame holds something that is no command"))
+            }
+        }
+    }
+
+    /// The header line of the frame at this offset, which is no part of a transaction, if its payload ends at `end`.
+    pub(super) fn shortened(&mut self, at: u64, header: &Header, end: u64) -> io::Result<[u8; HEADER_LEN]> {
+        let start = at + HEADER_LEN as u64;
+        let mut checksum = Checksum::default();
+        self.window.go(start);
+        self.window.pass(end - start, |piece| checksum.update(piece))?;
+        let mut line = [0; HEADER_LEN];
+        frame::seal_pieces(&mut line, (end - start) as u32, checksum, header.lsn, header.safe, self.seed);
+        Ok(line)
     }
 
     /// Looks for a whole frame from `valid` on that proves something: its offset.

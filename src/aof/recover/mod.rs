@@ -15,11 +15,16 @@
 //! the one before are on stable storage. If the first segment of a log in the manifest has no such frame, the log begins
 //! with the first frame that is found.
 //!
+//! On request what is later than a time is cut off instead (the module `later`).
+//!
 //! Files are read in order with bounded memory. Logs of a run are read side by side, each as far as a transaction of the
 //! others needs it, so that only transactions around the present places are remembered.
 
 mod chain;
 mod frames;
+mod later;
+#[cfg(test)]
+mod later_tests;
 mod plain;
 #[cfg(test)]
 mod tests;
@@ -30,12 +35,13 @@ use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 
 use chain::{Chain, Link};
 pub use plain::{End, Options as PlainOptions, Plain, scan as scan_plain};
 pub use window::{Source, Window};
 
-use super::frame::{LINE_MAX, Opening, Segment};
+use super::frame::{self, HEADER_LEN, LINE_MAX, Opening, Segment};
 use super::manifest::{Entry, Folder, Manifest};
 
 /// Bytes of a file that are held at a time.
@@ -52,6 +58,8 @@ pub struct Plan {
     pub pieces: Vec<Piece>,
     /// What has to be cut off, in the order in which it has to be done.
     pub cuts: Vec<Cut>,
+    /// Whether something is cut off because it is later than the time that was asked for.
+    pub later: bool,
 }
 
 /// Data in one file.
@@ -86,8 +94,34 @@ pub struct Cut {
     pub at: u64,
     /// Where it ends now.
     pub size: u64,
+    /// What has to change of what is left.
+    pub reseal: Option<Reseal>,
     /// What to log: nothing if only unused room is given back.
     pub log: Vec<String>,
+}
+
+/// A frame that loses a part of its payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reseal {
+    /// Where it begins.
+    pub at: u64,
+    /// Its header line from then on.
+    pub header: [u8; HEADER_LEN],
+}
+
+impl Cut {
+    /// Makes the file end there. A crash in the middle leaves a torn tail at worst.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn make(&self, file: &File) -> io::Result<()> {
+        file.set_len(self.at)?;
+        if let Some(Reseal { at, header }) = &self.reseal {
+            file.sync_all()?;
+            file.write_all_at(header, *at)?;
+        }
+        file.sync_all()
+    }
 }
 
 /// Why a folder cannot be loaded.
@@ -150,6 +184,29 @@ pub enum Error {
         /// Where its last complete command ends.
         at: u64,
     },
+    /// Nothing that is there is known to be from before the time that was asked for.
+    #[error("AOF {} has nothing before timestamp {until}, aborting...", .name.display())]
+    NothingBefore {
+        /// The file that begins with something later.
+        name: OsString,
+        /// The time.
+        until: i64,
+    },
+    /// Something that may be earlier follows what is later than the time that was asked for.
+    #[error(
+        "Failed to truncate AOF {} to timestamp {until} to offset {at} because it is not the last file.\n\
+         If you insist, please delete all files after this file according to the manifest file and delete the \
+         corresponding records in manifest file manually. Then re-run redis-check-aof.",
+        .name.display()
+    )]
+    EarlierFollows {
+        /// The file in which something later was found first.
+        name: OsString,
+        /// Where.
+        at: u64,
+        /// The time.
+        until: i64,
+    },
     /// A file of Redis ends early, and it is not the last one.
     #[error("Fatal error: the truncated file is not the last file")]
     NotLast {
@@ -177,18 +234,24 @@ pub struct Rules {
     load_truncated: bool,
     cuts_transactions: bool,
     keeps_the_undamaged: bool,
+    until: Option<i64>,
 }
 
 impl Rules {
     /// With the parameter `aof-load-truncated`.
     pub fn new(load_truncated: bool) -> Rules {
-        Rules { load_truncated, cuts_transactions: true, keeps_the_undamaged: false }
+        Rules { load_truncated, cuts_transactions: true, keeps_the_undamaged: false, until: None }
     }
 
     /// Cuts logs of the last run where they are damaged, so that what was logged before can be loaded. What is cut off was
     /// promised to last.
     pub fn keeping_the_undamaged(self) -> Rules {
         Rules { keeps_the_undamaged: true, ..self }
+    }
+
+    /// Cuts off what is later than a time, seconds since 1970, as far as times were written down.
+    pub fn until(self, time: i64) -> Rules {
+        Rules { until: Some(time), ..self }
     }
 
     /// For a single file, of which other files with parts of its transactions are not at hand.
@@ -222,7 +285,8 @@ pub fn plan_with<S: Source>(
         }
         files.push(file);
     }
-    let mut planner = Planner { files: &files, rules, open: &open, plan: Plan::default() };
+    let mut planner =
+        Planner { files: &files, rules, open: &open, plan: Plan::default(), holds: false, later: None };
     planner.run()?;
     Ok(planner.plan)
 }
@@ -234,9 +298,7 @@ pub fn plan_with<S: Source>(
 /// What the file system says; calling again after [`plan`] goes on.
 pub fn apply(folder: &Folder, plan: &Plan) -> io::Result<()> {
     for cut in &plan.cuts {
-        let file = OpenOptions::new().write(true).open(folder.file(&cut.entry))?;
-        file.set_len(cut.at)?;
-        file.sync_all()?;
+        cut.make(&OpenOptions::new().write(true).open(folder.file(&cut.entry))?)?;
     }
     Ok(())
 }
@@ -318,6 +380,10 @@ struct Planner<'a, O> {
     rules: Rules,
     open: &'a O,
     plan: Plan,
+    /// Whether anything was read that is not later than the time that was asked for.
+    holds: bool,
+    /// Where the first thing that is later was found: which file, and the offset.
+    later: Option<(usize, u64)>,
 }
 
 impl<S: Source, O: Fn(&Entry) -> io::Result<S>> Planner<'_, O> {
@@ -349,6 +415,9 @@ impl<S: Source, O: Fn(&Entry) -> io::Result<S>> Planner<'_, O> {
                 Kind::Unreadable => {}
             }
             at += len;
+            if let Some((file, _)) = self.later {
+                return self.end_before(file, at);
+            }
         }
         Ok(())
     }
@@ -362,9 +431,13 @@ impl<S: Source, O: Fn(&Entry) -> io::Result<S>> Planner<'_, O> {
     }
 
     fn cut(&mut self, file: usize, at: u64, log: Vec<String>) {
+        self.cut_within(file, at, None, log);
+    }
+
+    fn cut_within(&mut self, file: usize, at: u64, reseal: Option<Reseal>, log: Vec<String>) {
         let Listed { entry, size, .. } = &self.files[file];
         if at < *size {
-            self.plan.cuts.push(Cut { entry: entry.clone(), at, size: *size, log });
+            self.plan.cuts.push(Cut { entry: entry.clone(), at, size: *size, reseal, log });
         }
     }
 
@@ -385,8 +458,15 @@ impl<S: Source, O: Fn(&Entry) -> io::Result<S>> Planner<'_, O> {
         let shown = name.display();
         let mut log = Vec::new();
         let at = plain.valid;
+        self.holds |= at > from;
         match plain.end {
-            End::Complete | End::Later(_) => {}
+            End::Complete => {}
+            End::Later(later) => {
+                self.later = Some((file, later));
+                self.piece(file, Content::Plain, from..at);
+                self.cut(file, at, vec![self.later_line(file, at)]);
+                return Ok(());
+            }
             End::Bad(at, reason) => return Err(Error::Format { name, at, reason }),
             _ if !self.rules.load_truncated => return Err(Error::Short { name, at }),
             _ if !is_last => return Err(Error::NotLast { name, at }),
@@ -408,7 +488,7 @@ impl<S: Source, O: Fn(&Entry) -> io::Result<S>> Planner<'_, O> {
     fn scan_plain(&self, file: usize, from: u64) -> io::Result<Plain> {
         let mut window = Window::new((self.open)(&self.files[file].entry)?, WINDOW_BYTES)?;
         window.go(from);
-        scan_plain(&mut window, PlainOptions::default())
+        scan_plain(&mut window, PlainOptions { until: self.rules.until, end: None })
     }
 
     /// The segments of one run.
@@ -419,8 +499,16 @@ impl<S: Source, O: Fn(&Entry) -> io::Result<S>> Planner<'_, O> {
         let opened = transactions::read(&mut chains, &open, read_error, |chain, stop| {
             self.judge(chain, stop, range.end, is_last)
         })?;
+        self.holds |= chains.iter().any(|chain| chain.holds);
+        self.later = later::of_run(&chains);
+        // What is later goes, in this run and behind it.
+        let is_last = is_last || self.later.is_some();
         let mut log: Vec<Vec<String>> = range.clone().map(|_| Vec::new()).collect();
         for chain in &chains {
+            if let Some((segment, _)) = chain.later {
+                let Link { file, valid, .. } = chain.links[segment];
+                log[file - range.start].push(self.later_line(file, valid));
+            }
             if let Some(stop) = &chain.stop
                 && !self.is_appended(chain, stop, range.end)
             {
@@ -467,7 +555,7 @@ impl<S: Source, O: Fn(&Entry) -> io::Result<S>> Planner<'_, O> {
                 Some(chain) => chain.links.push(link),
                 None => {
                     let room = if shards > MANY_SHARDS { SMALL_WINDOW_BYTES } else { WINDOW_BYTES };
-                    chains.push(Chain::new(segment, vec![link], room));
+                    chains.push(Chain::new(segment, vec![link], room, self.rules.until));
                 }
             }
         }
@@ -495,16 +583,18 @@ impl<S: Source, O: Fn(&Entry) -> io::Result<S>> Planner<'_, O> {
 
     /// Whether Redis has appended to the last segment of a run, which ends before file `end`.
     fn is_appended(&self, chain: &Chain<S>, stop: &chain::Stop, end: usize) -> bool {
-        /// What Redis appends first.
+        /// What Redis appends first, but for the time.
         const SELECT: &[u8] = b"*2\r\n$6\r\nSELECT\r\n";
         let link = &chain.links[stop.segment];
-        if stop.first_byte != Some(b'*') || link.file + 1 != end || stop.proof.is_some() {
+        if !matches!(stop.first_byte, Some(b'*' | b'#')) || link.file + 1 != end || stop.proof.is_some() {
             return false;
         }
         let selects = || -> io::Result<bool> {
-            let mut window = Window::new((self.open)(&self.files[link.file].entry)?, SELECT.len())?;
+            let mut window = Window::new((self.open)(&self.files[link.file].entry)?, LINE_MAX)?;
             window.go(stop.at);
-            Ok(window.ahead(SELECT.len())?.starts_with(SELECT))
+            let ahead = window.ahead(LINE_MAX)?;
+            let time = if ahead.starts_with(b"#TS:") { frame::line(ahead).map_or(0, <[u8]>::len) } else { 0 };
+            Ok(ahead[time..].starts_with(SELECT))
         };
         let is_plain =
             || Ok::<_, io::Error>(!matches!(self.scan_plain(link.file, stop.at)?.end, End::Bad(..)));
@@ -520,10 +610,14 @@ impl<S: Source, O: Fn(&Entry) -> io::Result<S>> Planner<'_, O> {
         mut log: Vec<Vec<String>>,
     ) -> Result<(), Error> {
         let mut valid: Vec<Option<(Segment, u64)>> = range.clone().map(|_| None).collect();
+        let mut reseals: Vec<Option<Reseal>> = range.clone().map(|_| None).collect();
         let mut appended = None;
         for chain in chains {
             for link in &chain.links {
                 valid[link.file - range.start] = Some((chain.identity, link.valid));
+            }
+            if let (Some((segment, _)), Some(reseal)) = (chain.later, chain.reseal) {
+                reseals[chain.links[segment].file - range.start] = Some(reseal);
             }
             if let Some(stop) = &chain.stop
                 && self.is_appended(chain, stop, range.end)
@@ -538,6 +632,10 @@ impl<S: Source, O: Fn(&Entry) -> io::Result<S>> Planner<'_, O> {
                 self.piece(file, Content::Log(segment), 0..valid);
             }
         }
+        if let (Some((file, from)), Some(_)) = (appended, self.later) {
+            self.goes_as_a_whole(file, from)?;
+            appended = None;
+        }
         if let Some((file, from)) = appended {
             self.plain(file, from, is_last)?;
         }
@@ -549,7 +647,10 @@ impl<S: Source, O: Fn(&Entry) -> io::Result<S>> Planner<'_, O> {
                 Some((_, valid)) if valid < size && !is_last => {
                     return Err(self.files[file].damaged(valid, "zeroes, although its run was recovered"));
                 }
-                Some((_, valid)) => self.cut(file, valid, std::mem::take(&mut log[file - range.start])),
+                Some((_, valid)) => {
+                    let at = file - range.start;
+                    self.cut_within(file, valid, reseals[at], std::mem::take(&mut log[at]));
+                }
             }
         }
         Ok(())

@@ -40,6 +40,8 @@ pub enum End {
 pub struct Options {
     /// Stop before the first annotation with a time after this, in seconds since 1970.
     pub until: Option<i64>,
+    /// Stop at this offset, which is that of a command or annotation.
+    pub end: Option<u64>,
 }
 
 /// A line or command that cannot be read.
@@ -70,6 +72,9 @@ pub fn scan<S: Source>(window: &mut Window<S>, options: Options) -> io::Result<P
     let mut scan = Scan { window, options, line: 1, valid: 0, multi: false };
     scan.valid = scan.window.at();
     let end = loop {
+        if options.end.is_some_and(|end| scan.window.at() >= end) {
+            break End::Complete;
+        }
         match scan.next() {
             Ok(true) => {}
             Ok(false) if scan.multi => break End::Multi(scan.window.at()),
@@ -221,7 +226,7 @@ mod tests {
     }
 
     fn of_until(text: &[u8], until: Option<i64>) -> Plain {
-        scan(&mut Window::new(text, 8).unwrap(), Options { until }).unwrap()
+        scan(&mut Window::new(text, 8).unwrap(), Options { until, end: None }).unwrap()
     }
 
     const SET: &[u8] = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\nhello\r\n";

@@ -3,7 +3,8 @@
 //! Files of Redis are checked one by one, as `redis-check-aof` does: only the last one may be cut. Logs of Corelane are
 //! checked together, with the rules by which the server recovers them ([`corelane::aof::recover`]). What the server cuts off
 //! by itself when it starts (room that was not used, transactions that were not completed, what was being written) is not
-//! valid here, because Redis does not load it; after `--fix` it does.
+//! valid here, because Redis does not load it; after `--fix` it does. Logs that are cut at a time are cut by the same rules, and
+//! that is cut off as well.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -126,7 +127,7 @@ fn check_plain(path: &Path, name: &Path, is_last: bool, args: &AofArgs) -> Resul
     let plain = Window::new(input, WINDOW_BYTES)
         .and_then(|mut window| {
             window.go(start);
-            recover::scan_plain(&mut window, PlainOptions { until })
+            recover::scan_plain(&mut window, PlainOptions { until, end: None })
         })
         .map_err(|error| unreadable(name, &error))?;
     if let (End::Later(at), Some(until)) = (&plain.end, until) {
@@ -160,7 +161,7 @@ fn check_plain(path: &Path, name: &Path, is_last: bool, args: &AofArgs) -> Resul
     }
     println!("This will shrink the AOF {shown} from {size} bytes, with {diff} bytes, to {valid} bytes");
     input::confirm(args.yes)?;
-    input::cut(path, valid)?;
+    input::cut(path, |file| file.set_len(valid))?;
     Ok(Outcome::Truncated)
 }
 
@@ -169,24 +170,27 @@ fn not_valid(name: &Path) -> Failure {
 }
 
 fn truncate_to(path: &Path, name: &Path, at: u64, until: i64, is_last: bool) -> Result<Outcome, Failure> {
-    let shown = name.display();
+    let shown = name.as_os_str().to_owned();
     if at == 0 {
-        return Err(Failure(format!("AOF {shown} has nothing before timestamp {until}, aborting...")));
+        return Err(Failure(recover::Error::NothingBefore { name: shown, until }.to_string()));
     }
     if !is_last {
-        return Err(Failure(format!(
-            "Failed to truncate AOF {shown} to timestamp {until} to offset {at} because it is not the last file.\n\
-             If you insist, please delete all files after this file according to the manifest file and delete the \
-             corresponding records in manifest file manually. Then re-run redis-check-aof."
-        )));
+        return Err(Failure(recover::Error::EarlierFollows { name: shown, at, until }.to_string()));
     }
-    input::cut(path, at)?;
+    input::cut(path, |file| file.set_len(at))?;
     Ok(Outcome::TruncatedTo(until))
 }
 
 /// Checks a single segment. Whether its transactions are complete, only the whole folder tells.
 fn check_log_file(args: &AofArgs) -> Result<(), Failure> {
     println!("Start checking a log of Corelane");
+    if args.truncate_to_timestamp.is_some() {
+        return Err(Failure(
+            "A log of Corelane can't be truncated to a timestamp by itself: those of other shards have to end at the same time. \
+             Name the manifest file, aborting..."
+                .into(),
+        ));
+    }
     let name = args.file.file_name().unwrap_or_default().to_owned();
     let manifest = Manifest { increments: vec![Entry { name, seq: 1 }], ..Manifest::default() };
     check_increments(&args.file, &manifest, Rules::new(true).without_transactions(), args)
@@ -200,18 +204,16 @@ fn check_logs(path: &Path, manifest: &Manifest, args: &AofArgs) -> Result<(), Fa
 
 /// Checks files in the folder of `path` by the rules of recovery.
 fn check_increments(path: &Path, manifest: &Manifest, rules: Rules, args: &AofArgs) -> Result<(), Failure> {
-    if args.truncate_to_timestamp.is_some() {
-        return Err(Failure(
-            "Logs of Corelane can't be truncated to a timestamp: several are written at a time, and each notes the time by itself. \
-             Files of Redis can, aborting..."
-                .into(),
-        ));
-    }
+    let until = args.truncate_to_timestamp;
+    let rules = until.map_or(rules, |time| rules.until(time));
     let dir = path.parent().unwrap_or(Path::new(""));
     let folder = Folder::new(dir, OsStr::new(""), OsStr::new(""));
     let read = |rules| recover::plan_with(manifest, rules, |entry| Input::try_open(&folder.file(entry)));
     let plan = match read(rules) {
         Ok(plan) => plan,
+        Err(error @ (recover::Error::NothingBefore { .. } | recover::Error::EarlierFollows { .. })) => {
+            return Err(Failure(error.to_string()));
+        }
         Err(error) => {
             tell(&error);
             if !args.fix {
@@ -223,7 +225,10 @@ fn check_increments(path: &Path, manifest: &Manifest, rules: Rules, args: &AofAr
         }
     };
     for entry in &manifest.increments {
-        analyze(entry, &plan, &folder)?;
+        analyze(entry, &plan, until, &folder)?;
+    }
+    if let (true, Some(until)) = (plan.later, until) {
+        return make_cuts(&plan, &Outcome::TruncatedTo(until), &folder);
     }
     if plan.cuts.is_empty() {
         return Ok(());
@@ -237,15 +242,19 @@ fn check_increments(path: &Path, manifest: &Manifest, rules: Rules, args: &AofAr
         println!("This will shrink the AOF {name} from {size} bytes, with {diff} bytes, to {at} bytes");
     }
     input::confirm(args.yes)?;
+    make_cuts(&plan, &Outcome::Truncated, &folder)
+}
+
+fn make_cuts(plan: &Plan, outcome: &Outcome, folder: &Folder) -> Result<(), Failure> {
     for cut in &plan.cuts {
-        input::cut(&folder.file(&cut.entry), cut.at)?;
-        Outcome::Truncated.print("INCR AOF", Path::new(&cut.entry.name));
+        input::cut(&folder.file(&cut.entry), |file| cut.make(file))?;
+        outcome.print("INCR AOF", Path::new(&cut.entry.name));
     }
     Ok(())
 }
 
 /// Prints how much of a file is valid.
-fn analyze(entry: &Entry, plan: &Plan, folder: &Folder) -> Result<(), Failure> {
+fn analyze(entry: &Entry, plan: &Plan, until: Option<i64>, folder: &Folder) -> Result<(), Failure> {
     let name = Path::new(&entry.name);
     let cut = plan.cuts.iter().find(|cut| cut.entry == *entry);
     let size = match cut {
@@ -255,7 +264,10 @@ fn analyze(entry: &Entry, plan: &Plan, folder: &Folder) -> Result<(), Failure> {
     let valid = cut.map_or(size, |cut| cut.at);
     cut.iter().flat_map(|cut| &cut.log).for_each(|line| println!("{line}"));
     let (shown, diff) = (name.display(), size - valid);
-    println!("AOF analyzed: filename={shown}, size={size}, ok_up_to={valid}, diff={diff}");
+    match (until, cut) {
+        (Some(until), None) => println!("Truncate nothing in AOF {shown} to timestamp {until}"),
+        _ => println!("AOF analyzed: filename={shown}, size={size}, ok_up_to={valid}, diff={diff}"),
+    }
     match (cut, size) {
         (None, 0) => Outcome::Empty.print("INCR AOF", name),
         (None, _) => Outcome::Valid.print("INCR AOF", name),
@@ -285,6 +297,8 @@ fn name_of(error: &recover::Error) -> PathBuf {
         | Error::Damaged { name, .. }
         | Error::Format { name, .. }
         | Error::Short { name, .. }
-        | Error::NotLast { name, .. } => name.into(),
+        | Error::NotLast { name, .. }
+        | Error::NothingBefore { name, .. }
+        | Error::EarlierFollows { name, .. } => name.into(),
     }
 }

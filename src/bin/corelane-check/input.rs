@@ -87,12 +87,12 @@ pub(crate) fn back_up(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Copies a file, then cuts it.
-pub(crate) fn cut(path: &Path, at: u64) -> Result<(), Failure> {
+pub(crate) fn cut(path: &Path, make: impl FnOnce(&File) -> io::Result<()>) -> Result<(), Failure> {
     let cut = || -> io::Result<()> {
         let copy = back_up(path)?;
         println!("Kept a copy as {}", copy.display());
         let file = OpenOptions::new().write(true).open(path)?;
-        file.set_len(at)?;
+        make(&file)?;
         file.sync_all()
     };
     cut().map_err(|error| Failure(format!("Failed to truncate AOF {}: {error}", path.display())))

@@ -205,6 +205,7 @@ impl CoreState {
                 self.shared.append_only.cover(covered.into_iter().map(|file| file.0));
                 self.journal.opened.push((file, handle));
                 self.journal.segments_made = 0;
+                self.note_beginning();
             }
             None if self.config.appendonly => self.begin_log(self.log_identity(), file, handle, size),
             None => {}
