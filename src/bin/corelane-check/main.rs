@@ -2,7 +2,7 @@
 //! set consists of.
 //!
 //! Under the names `redis-check-aof` and `redis-check-rdb` it takes their arguments, and it prints the lines that they print
-//! under any name. It exits with 1 if something is not valid. Whatever `--fix` changes is copied first.
+//! under any name. It exits with 1 if something is not valid. Whatever is changed is copied first.
 
 mod aof;
 mod input;
@@ -43,7 +43,7 @@ struct AofArgs {
     /// Cut off what is damaged or unfinished. Each file is copied to `<file>.bak-<n>` before.
     #[arg(long, conflicts_with = "truncate_to_timestamp")]
     fix: bool,
-    /// Cut off everything later than this time (seconds since 1970; needs `aof-timestamp-enabled`).
+    /// Cut off everything later than this time (seconds since 1970; needs `aof-timestamp-enabled`). Each file is copied before.
     #[arg(long, value_name = "TIMESTAMP")]
     truncate_to_timestamp: Option<i64>,
     /// Do not ask before files are changed.
