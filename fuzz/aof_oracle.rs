@@ -1,13 +1,13 @@
-//! What must hold for any bytes in an append-only folder: an error, or a plan whose cuts leave files of which the same is
-//! loaded and nothing is cut; and for any manifest: an error, or a manifest that is printed and read to the same. Shared by
+//! What must hold for any bytes in an append-only folder, whatever time is asked for: an error, or a plan whose cuts leave files
+//! of which the same is loaded and nothing is cut; and for any manifest: an error, or a manifest that is printed and read to the same. Shared by
 //! the fuzz targets and the tests on their corpora.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use corelane::aof::frame::{self, Opening, Segment, Txn, Verdict};
+use corelane::aof::frame::{self, HEADER_LEN, Opening, Segment, Txn, Verdict};
 use corelane::aof::manifest::{Entry, Manifest};
-use corelane::aof::recover::{Content, Error, Plan, Rules, plan_with};
+use corelane::aof::recover::{Content, Error, Plan, Reseal, Rules, plan_with};
 
 type Files = BTreeMap<OsString, Vec<u8>>;
 
@@ -29,16 +29,22 @@ pub(crate) fn check_folder(case: &[u8]) -> bool {
     if rules & 2 == 2 {
         how = how.keeping_the_undamaged();
     }
+    if rules & 4 == 4 {
+        how = how.until(8);
+    }
     let Ok(plan) = plan(&files, &manifest, how) else { return false };
     for cut in &plan.cuts {
         let file = files.get_mut(&cut.entry.name).expect("a file of the folder");
         assert!(cut.at < cut.size && cut.size <= file.len() as u64, "{cut:?}");
         file.truncate(cut.at as usize);
+        if let Some(Reseal { at, header }) = cut.reseal {
+            file[at as usize..][..HEADER_LEN].copy_from_slice(&header);
+        }
     }
     walk(&files, &plan);
     let again =
         plan_with(&manifest, how, |entry| Ok(&files[&entry.name][..])).expect("what is left can be loaded");
-    assert_eq!(again, Plan { pieces: plan.pieces, cuts: Vec::new() });
+    assert_eq!(again, Plan { pieces: plan.pieces, cuts: Vec::new(), later: false });
     true
 }
 
@@ -55,11 +61,23 @@ fn make(nth: u16, script: &[u8]) -> Vec<u8> {
         let [what, amount, which] = step.map(usize::from);
         match what % 8 {
             0..3 => {
-                let payload = b"*1\r\n$4\r\nPING\r\n".repeat(amount % 4);
-                let (number, participants) = (which as u64, vec![0, 1]);
-                let txn = Txn { coordinator: 0, number, participants };
+                let mut payload = b"*1\r\n$4\r\nPING\r\n".repeat(amount % 4);
+                let time = format!("#TS:{}\r\n", which % 16);
                 let safe = if what % 8 == 2 { lsn } else { 0 };
-                frame::seal_txn(&mut file, &payload, lsn, safe, &txn, segment.seed());
+                if amount & 4 == 4 {
+                    payload.splice(0..0, time.bytes());
+                }
+                if what & 8 == 8 {
+                    payload.extend_from_slice(time.as_bytes());
+                    let mut room = [0; HEADER_LEN];
+                    frame::seal(&mut room, &payload, lsn, safe, segment.seed());
+                    file.extend_from_slice(&room);
+                    file.extend_from_slice(&payload);
+                } else {
+                    let (number, participants) = (which as u64, vec![0, 1]);
+                    let txn = Txn { coordinator: 0, number, participants };
+                    frame::seal_txn(&mut file, &payload, lsn, safe, &txn, segment.seed());
+                }
                 lsn += payload.len() as u64;
             }
             3 => {
