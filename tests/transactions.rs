@@ -6,7 +6,7 @@ mod support;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use support::client::Client;
+use support::client::{Client, await_that};
 use support::resp::Value;
 use support::server::Server;
 
@@ -501,6 +501,30 @@ fn who_leaves_in_the_middle_leaves_nothing_behind() {
         assert_eq!(sums[0], sums[1], "all of a transaction runs, or nothing");
         let Value::Array(left) = exec(&mut viewer, &["DEL a b", "DBSIZE"]) else { panic!("it has run") };
         assert_eq!(left[1], Value::Int(0));
+    });
+}
+
+#[test]
+fn who_leaves_in_the_middle_has_selected_its_database_all_the_same() {
+    everywhere(&["--enable-debug-command", "yes"], |server, resp| {
+        let mut viewers = [0, 1].map(|db| {
+            let mut viewer = server.client();
+            assert_eq!(call(&mut viewer, &format!("SELECT {db}")), Value::ok());
+            viewer
+        });
+        viewers.iter_mut().for_each(|viewer| assert_eq!(call(viewer, "SET kept 1"), Value::ok()));
+        let [mut listener, mut client] = [server.client(), server.client_resp(resp)];
+        call(&mut listener, "SUBSCRIBE begun");
+        // While it waits for all cores, which sleep, its client goes.
+        let before = ["MULTI", "INCR a", "PUBLISH begun 1", "DEBUG SLEEP 0.1", "DEBUG SLEEP 0.1"];
+        send(&mut client, &[&before[..], &["SELECT 1", "INCR a", "DEL kept", "INCR b", "EXEC"]].concat());
+        listener.read().expect("the transaction begins");
+        client.reset();
+        let is_done = |viewer: &mut Client| call(viewer, "EXISTS b") == Value::Int(1);
+        await_that("the transaction is to end", || viewers.iter_mut().any(is_done));
+        let [first, second] = viewers.each_mut().map(|viewer| call(viewer, "MGET a b kept"));
+        assert_eq!(first, array(&[Value::bulk("1"), Value::NullBulk, Value::bulk("1")]));
+        assert_eq!(second, array(&[Value::bulk("1"), Value::bulk("1"), Value::NullBulk]));
     });
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::admin::connection;
 use crate::core::state::{CoreState, Order, Pause};
-use crate::net::client::{Client, Waiting};
+use crate::net::client::{Client, Link, Waiting};
 use crate::route::message::Message;
 use crate::runtime::io::{ConnId, CoreId, Event, Io, Socket};
 
@@ -88,15 +88,28 @@ impl CoreState {
         (!admitted).then_some("-ERR max number of clients reached\r\n")
     }
 
-    /// Ends a connection. What it has under way on other cores runs on without it.
+    /// Ends a connection. What it has under way on other cores runs on without it, and so does a program that has begun; the
+    /// client is kept for that.
     pub fn close_client(&mut self, conn: ConnId) {
-        let Some(mut client) = self.clients.remove(conn) else { return };
-        client.closing = true;
+        let Some(client) = self.clients.get_mut(conn).filter(|client| client.link == Link::Open) else {
+            return;
+        };
+        client.link = Link::Closed;
+        client.close_after_reply = true;
+        let (in_program, refused) = (client.in_program, client.refused);
         self.orders.push(Order::Close(conn));
         self.shared.connections[self.core.index()].fetch_sub(1, Ordering::Relaxed);
-        if !client.refused {
+        if !refused {
             self.shared.dismiss();
         }
+        if !in_program {
+            self.forget_client(conn);
+        }
+    }
+
+    /// Drops a client whose connection is over, and all that is known of it.
+    pub(super) fn forget_client(&mut self, conn: ConnId) {
+        let Some(client) = self.clients.remove(conn) else { return };
         if client.session.monitor {
             crate::admin::monitor::announce(self);
         }
@@ -182,7 +195,7 @@ impl CoreState {
         for conn in dirty.drain(..) {
             let Some(client) = self.clients.get_mut(conn) else { continue };
             client.dirty = false;
-            if client.replay.is_some() {
+            if client.replay.is_some() || client.link != Link::Open {
                 continue;
             }
             if !client.hold.is_idle(self.journal.safe()) {

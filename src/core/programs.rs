@@ -9,7 +9,8 @@
 //! that computes for long, *suspends* it: what it uses stays reserved until it goes on.
 //!
 //! Invariant: a program in `programs` waits for a grant, for answers or for its next slice of time, and its client for it
-//! ([`Waiting::Txn`]). While any script is suspended, no key expires actively; a program keeps the time at which it began.
+//! ([`Waiting::Txn`]). Once it has begun it comes to its end, and its client, whose session it needs, is kept until then, even
+//! if the connection is over. While any script is suspended, no key expires actively; a program keeps the time at which it began.
 
 mod scripts;
 
@@ -26,7 +27,7 @@ use crate::core::journal::health::WriteRefusal;
 use crate::core::state::{CoreState, Waiter};
 use crate::core::transactions::{Lent, error_in};
 use crate::execute::{Exec, Handler, sort};
-use crate::net::client::{ReplyMode, Waiting};
+use crate::net::client::{Client, Link, ReplyMode, Waiting};
 use crate::net::multi::Multi;
 use crate::protocol::Error;
 use crate::protocol::resp::{Reply, Resp};
@@ -41,7 +42,6 @@ use crate::txn::locks::TicketId;
 
 const WITHOUT_MULTI: Error = Error::text("ERR EXEC without MULTI");
 const ABORTED: Error = Error::text("EXECABORT Transaction discarded because of previous errors.");
-const CLIENT_GONE: Error = Error::text("ERR the client is gone");
 
 /// What keeps others away from what a program uses.
 #[derive(Debug)]
@@ -270,6 +270,12 @@ impl CoreState {
         self.launch(txn);
     }
 
+    /// The client of a program that has begun.
+    fn client_of(&mut self, program: &Program) -> &mut Client {
+        let ReplyTo { conn, client, .. } = program.to;
+        self.clients.get_same(conn, client).expect("a client is kept until its program has ended")
+    }
+
     /// Keeps a program until it can go on; its client waits.
     fn suspend(&mut self, number: u64, program: Program) {
         if let Some(client) = self.clients.get_same(program.to.conn, program.to.client) {
@@ -327,6 +333,7 @@ impl CoreState {
     }
 
     fn begin(&mut self, program: &mut Program) {
+        self.client_of(program).in_program = true;
         program.out = self.spare_buffer();
         program.now_us = self.now_us;
         if program.is_exec {
@@ -485,9 +492,7 @@ impl CoreState {
             let Some((id, args)) = commands.get(program.next) else { break Progress::Done };
             program.next += 1;
             let command = self.lookup.get(id);
-            if let Some(client) = self.clients.get_same(program.to.conn, program.to.client) {
-                program.call = CoreState::call_of(client, command);
-            }
+            program.call = CoreState::call_of(self.client_of(program), command);
             if self.monitored && program.is_exec {
                 self.feed_monitors(program.to.conn, command, &args, false);
             }
@@ -540,9 +545,7 @@ impl CoreState {
 
     /// A script may select a database for itself alone.
     fn restore_db(&mut self, program: &Program, script: &Script) {
-        if let Some(client) = self.clients.get_same(program.to.conn, program.to.client) {
-            client.session.db = script.db();
-        }
+        self.client_of(program).session.db = script.db();
     }
 
     /// Runs one command of a program, its reply behind those before it, or begins the script that it runs.
@@ -632,10 +635,8 @@ impl CoreState {
 
     /// A command has run: tells those who cache what it has modified, and remembers what it has read.
     fn trace_part(&mut self, program: &mut Program, command: &Command, args: &[&[u8]]) {
-        let ReplyTo { conn, client, .. } = program.to;
-        let client = self.clients.get_same(conn, client).filter(|client| client.session.tracking.is_some());
-        let (caches, tracks) =
-            client.map_or((false, false), |client| (true, CoreState::tracks(client, command)));
+        let client = self.client_of(program);
+        let (caches, tracks) = (client.session.tracking.is_some(), CoreState::tracks(client, command));
         let Hold::Txn(_) = program.hold else {
             self.tell_news();
             if tracks {
@@ -663,10 +664,8 @@ impl CoreState {
         resp: Resp,
         out: &mut Vec<u8>,
     ) -> Result<Flow, Error> {
-        let ReplyTo { conn, client, .. } = program.to;
-        self.clients.get_same(conn, client).ok_or(CLIENT_GONE)?;
         let reply = Reply::new(out, resp);
-        let mut cx = Cx { core: self, conn, command, args, reply, in_program: true };
+        let mut cx = Cx { core: self, conn: program.to.conn, command, args, reply, in_program: true };
         let flow = match handler(&mut cx)? {
             // Nobody waits in the middle of a program: it is as if the time was over.
             Flow::Await(Await { query: Some(_), then, .. }) => Flow::Ask(Query::Logged { wait: false }, then),
@@ -693,15 +692,9 @@ impl CoreState {
         answered: impl FnOnce(&mut Cx<'_>) -> Result<(), Error>,
     ) {
         let Some(mut program) = self.programs.remove(&number) else { return };
-        let ReplyTo { conn, client, .. } = program.to;
         let resp = program.script.as_ref().map_or(program.call.resp, |script| script.resp());
-        let result = match self.clients.get_same(conn, client) {
-            Some(_) => {
-                let reply = Reply::new(&mut part, resp);
-                answered(&mut Cx { core: self, conn, command, args, reply, in_program: true })
-            }
-            None => Err(CLIENT_GONE),
-        };
+        let (conn, reply) = (program.to.conn, Reply::new(&mut part, resp));
+        let result = answered(&mut Cx { core: self, conn, command, args, reply, in_program: true });
         if let Err(error) = &result {
             part.clear();
             Reply::new(&mut part, resp).error(error);
@@ -719,7 +712,7 @@ impl CoreState {
     fn finish(&mut self, program: Program, parts: &mut LogParts) {
         let Program { to, command, call, out, started_ticks, mut commands, is_exec, shown, .. } = program;
         let whose = Whose { core: self.core, to };
-        // Its place may be another client's by now.
+        // If it has not begun, the place may be another client's by now.
         let is_there = self.clients.get_same(to.conn, to.client).is_some();
         match commands.get(0).filter(|_| !is_exec) {
             Some((_, args)) => {
@@ -749,6 +742,12 @@ impl CoreState {
         if let Some(out) = out {
             self.hand_over(to, &out);
             self.recycle_buffer(out);
+        }
+        if let Some(client) = self.clients.get_same(to.conn, to.client) {
+            client.in_program = false;
+            if client.link != Link::Open {
+                self.forget_client(to.conn);
+            }
         }
     }
 

@@ -45,6 +45,18 @@ pub enum Waiting {
     Outbox,
 }
 
+/// The state of a client's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Link {
+    /// The client can be served.
+    #[default]
+    Open,
+    /// It is over, and the client is kept only until its program has ended.
+    Closed,
+    /// The same, and the system holds nothing for it any more.
+    Released,
+}
+
 /// What the session has chosen; `RESET` sets it back.
 #[derive(Debug, Default)]
 pub struct Session {
@@ -239,8 +251,10 @@ pub struct Client {
     pub remote_reply_bytes: usize,
     /// No request is accepted any more; the connection is closed when the replies are sent.
     pub close_after_reply: bool,
-    /// The connection is being closed.
-    pub closing: bool,
+    /// What has become of the connection.
+    pub link: Link,
+    /// A program of its has begun, which goes on, and needs the session, even if the connection is over.
+    pub in_program: bool,
     /// Since when the soft output limit is exceeded, Unix milliseconds.
     pub soft_limit_since_ms: Option<i64>,
     /// It replays a log.
@@ -285,7 +299,8 @@ impl Client {
             half_closed: false,
             remote_reply_bytes: Client::REMOTE_REPLY_BYTES,
             close_after_reply: false,
-            closing: false,
+            link: Link::Open,
+            in_program: false,
             soft_limit_since_ms: None,
             replay: None,
             received_bytes: 0,
@@ -296,7 +311,7 @@ impl Client {
     /// Whether requests may run now.
     #[inline]
     pub fn is_ready(&self) -> bool {
-        self.waiting == Waiting::No && !self.closing && !self.close_after_reply
+        self.waiting == Waiting::No && !self.close_after_reply
     }
 
     /// How long its arguments may be, in bytes: as configured, but what a log holds was accepted once.

@@ -1,9 +1,9 @@
 //! The table of a core's clients.
 //!
-//! A place is taken from [`Clients::insert`] to [`Clients::free`]; `free` is called when the system holds no more
-//! operation for the connection, so an id never means two connections at a time.
+//! A place is taken from [`Clients::insert`] until both [`Clients::remove`] and [`Clients::free`] were called; `free` is called
+//! when the system holds no more operation for the connection, so an id never means two connections at a time.
 
-use crate::net::client::Client;
+use crate::net::client::{Client, Link};
 use crate::runtime::io::ConnId;
 
 /// All clients of a core, by connection.
@@ -32,15 +32,23 @@ impl Clients {
 
     /// Drops a client; its id stays taken until [`Clients::free`].
     pub fn remove(&mut self, id: ConnId) -> Option<Box<Client>> {
-        let client = self.places[id.index()].take();
-        self.len -= usize::from(client.is_some());
-        client
+        let client = self.places[id.index()].take()?;
+        self.len -= 1;
+        if client.link == Link::Released {
+            self.free.push(id);
+        }
+        Some(client)
     }
 
-    /// Lets an id be used again.
+    /// Lets an id be used again, as soon as no client has it.
     pub fn free(&mut self, id: ConnId) {
-        debug_assert!(self.places[id.index()].is_none());
-        self.free.push(id);
+        match self.get_mut(id) {
+            Some(client) => {
+                debug_assert_eq!(client.link, Link::Closed);
+                client.link = Link::Released;
+            }
+            None => self.free.push(id),
+        }
     }
 
     /// The client of a connection, if it has not been removed.
@@ -62,12 +70,12 @@ impl Clients {
 
     /// All clients that have a connection.
     pub fn iter(&self) -> impl Iterator<Item = &Client> {
-        self.places.iter().flatten().map(Box::as_ref).filter(|client| client.replay.is_none())
+        self.places.iter().flatten().map(Box::as_ref).filter(|client| is_connected(client))
     }
 
     /// The same, mutable.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Client> {
-        self.places.iter_mut().flatten().map(Box::as_mut).filter(|client| client.replay.is_none())
+        self.places.iter_mut().flatten().map(Box::as_mut).filter(|client| is_connected(client))
     }
 
     /// Number of clients.
@@ -78,5 +86,32 @@ impl Clients {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+}
+
+fn is_connected(client: &Client) -> bool {
+    client.link == Link::Open && client.replay.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::client::Session;
+
+    #[test]
+    fn an_id_is_free_when_both_client_and_connection_are_gone() {
+        for client_stays in [false, true] {
+            let mut clients = Clients::default();
+            let id = clients.next_id();
+            clients.insert(Client::new(1, id, Session::default(), 0));
+            clients.get_mut(id).expect("it was added").link = Link::Closed;
+            assert_eq!((clients.iter().count(), clients.len()), (0, 1));
+            let steps: [fn(&mut Clients, ConnId); 2] =
+                [|clients, id| drop(clients.remove(id)), |clients, id| clients.free(id)];
+            steps[usize::from(client_stays)](&mut clients, id);
+            assert_ne!(clients.next_id(), id);
+            steps[usize::from(!client_stays)](&mut clients, id);
+            assert_eq!((clients.next_id(), clients.len()), (id, 0));
+        }
     }
 }

@@ -207,3 +207,57 @@ fn emptying_everything_in_a_transaction_is_told_to_all_shards() {
         }
     }
 }
+
+#[test]
+fn a_program_goes_on_in_its_database_when_its_client_is_gone() {
+    // Both stop at each question to all cores.
+    let transaction = "MULTI;INCR KEY;CLIENT LIST;CLIENT LIST;CLIENT LIST;SELECT 1;CLIENT LIST;INCR KEY;EXEC";
+    let script = "redis.call('incr', KEYS[1]) for i = 1, 3 do redis.call('info') end redis.call('select', 1) \
+                  redis.call('info') return redis.call('incr', KEYS[1])";
+    let mut gone = 0;
+    for (seed, killed) in (0..40).flat_map(|seed| [(seed, false), (seed, true)]) {
+        let key = key_on(2, seed as u16 / 2 % 2, "k");
+        let mut cluster = Cluster::new(2, seed, Faults { breaks: 0, ..Faults::drawn(seed) });
+        let (leaver, killer) = (cluster.user(0), cluster.user(1));
+        match seed % 2 {
+            0 => transaction.split(';').for_each(|line| cluster.say(&leaver, &line.replace("KEY", &key))),
+            _ => cluster.say_request(&leaver, &request(&["EVAL", script, "1", &key])),
+        }
+        step_until(&mut cluster, has_program);
+        match killed {
+            true => cluster.say(&killer, "CLIENT KILL TYPE normal"),
+            false => cluster.world.close(leaver.link),
+        }
+        let mut is_gone = false;
+        step_until(&mut cluster, |cluster| {
+            let connections =
+                cluster.cores.iter().map(|core| core.state.clients.iter().count()).sum::<usize>();
+            is_gone |= has_program(cluster) && connections == 1;
+            !has_program(cluster)
+        });
+        cluster.rest();
+        let mut viewer = cluster.user(1);
+        let found = [0, 1].map(|db| {
+            cluster.ask(&mut viewer, &format!("SELECT {db}"));
+            cluster.ask(&mut viewer, &format!("GET {key}"))
+        });
+        // It may have waited for its keys when the client went: then nothing of it is done.
+        let ran = found == [Value::bulk("1"), Value::bulk("1")];
+        assert!(ran || found == [Value::NullBulk, Value::NullBulk], "seed {seed}: {found:?}");
+        gone += usize::from(ran && is_gone);
+        cluster.assert_nothing_left();
+    }
+    assert!(gone > 20, "{gone} programs have ended without their clients");
+}
+
+fn has_program(cluster: &Cluster) -> bool {
+    cluster.cores.iter().any(|core| !core.state.programs.is_empty())
+}
+
+fn step_until(cluster: &mut Cluster, mut is_so: impl FnMut(&Cluster) -> bool) {
+    let end = cluster.world.steps() + 100_000;
+    while !is_so(cluster) {
+        cluster.step();
+        assert!(cluster.world.steps() < end, "it comes to nothing");
+    }
+}

@@ -394,7 +394,7 @@ impl CoreState {
         args: &[&[u8]],
         out: &mut Vec<u8>,
     ) -> Result<Option<Called>, Error> {
-        let ReplyTo { conn, client, .. } = program.to;
+        let conn = program.to.conn;
         let whose = Whose { core: self.core, to: program.to };
         if self.monitored {
             self.feed_monitors(conn, command, args, true);
@@ -405,7 +405,7 @@ impl CoreState {
                     return Ok(Some(Called::Beyond));
                 }
                 about.wrote |= command.flags.contains(Flags::WRITE);
-                let db = self.clients.get_same(conn, client).map_or(about.db, |client| client.session.db);
+                let db = self.client_of(program).session.db;
                 let result = self.run_part(program, command, handler, args, (db, about.resp, true), out);
                 if about.bounded {
                     let events = self.place_of(program).events.take();
