@@ -207,6 +207,8 @@ pub struct Log {
     /// Syncs that were due and had to wait for the one before.
     pub delayed_syncs: u64,
     delayed: bool,
+    /// Test-only: see [`Log::break_for_test`].
+    broken: bool,
 }
 
 impl Log {
@@ -255,7 +257,14 @@ impl Log {
             durations: Vec::new(),
             delayed_syncs: 0,
             delayed: false,
+            broken: false,
         }
+    }
+
+    /// Test-only: from now on a sync waits for every plain write that was handed out, also those after the first that somebody
+    /// waits for.
+    pub fn break_for_test(&mut self) {
+        self.broken = true;
     }
 
     /// Takes over changed choices.

@@ -146,6 +146,13 @@ impl Journal {
         }
     }
 
+    /// Test-only: breaks the log. See [`Log::break_for_test`].
+    pub fn break_log_for_test(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.break_for_test();
+        }
+    }
+
     /// Whether nothing waits for the log.
     pub fn is_idle(&self) -> bool {
         self.kept.is_empty() && self.awaited.is_empty() && self.before_base.is_empty()

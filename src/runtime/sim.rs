@@ -35,6 +35,29 @@ use network::Network;
 const KINDS: usize = 8;
 /// One in so many passages of time is long enough for everything that is done at intervals.
 const LONG_TIMES: usize = 12;
+/// How long passages of time are at most, in microseconds: most of them, the long ones, and these while a slow disk works, of
+/// which much is to happen meanwhile.
+const TIME_US: usize = 300;
+const LONG_TIME_US: usize = 150_000;
+const LONG_TIME_OF_SLOW_DISK_US: usize = 1000;
+
+/// How long a disk takes that is slow: between half of this time and all of it, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlowDisk {
+    /// For a write.
+    pub write_us: usize,
+    /// For a sync; a stable write takes as long as a write and a sync.
+    pub sync_us: usize,
+}
+
+impl SlowDisk {
+    /// From one to ten milliseconds each, another mixture for every seed.
+    pub fn drawn(seed: u64) -> SlowDisk {
+        let mut rng = Rng::new(seed ^ 0x510d);
+        let mut pick = || 1000 + rng.below(9001);
+        SlowDisk { write_us: pick(), sync_us: pick() }
+    }
+}
 
 /// What goes wrong, and the sizes that decide how often queues are full.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +78,8 @@ pub struct Faults {
     pub disk_stalls: usize,
     /// One in so many syncs fails; 0 for none.
     pub failing_syncs: usize,
+    /// Writes and syncs take their time, of which little passes at once. Otherwise they are over at any moment.
+    pub slow_disk: Option<SlowDisk>,
     /// Against the promises: batches overtake each other.
     pub overtaking: bool,
     /// Against the promises: one in so many batches is lost; 0 for none.
@@ -73,6 +98,7 @@ impl Faults {
             write_failures: 0,
             disk_stalls: 0,
             failing_syncs: 0,
+            slow_disk: None,
             overtaking: false,
             lost_batches: 0,
         }
@@ -125,11 +151,14 @@ impl<M> World<M> {
 
     /// A world with these files on its disk.
     pub fn with_files(cores: usize, seed: u64, faults: Faults, files: Files) -> World<M> {
+        let clock = SimClock::default();
+        let mut disk = Disk::new(files, clock.clone(), seed);
+        disk.set_speed(faults.slow_disk);
         World {
             rng: Rng::new(seed),
-            clock: SimClock::default(),
+            clock,
             network: Rc::new(RefCell::new(Network::new(cores, faults.window_bytes))),
-            disk: Rc::new(RefCell::new(Disk::new(files))),
+            disk: Rc::new(RefCell::new(disk)),
             lanes: Rc::new(RefCell::new(Lanes::new(cores, faults.mailbox_capacity))),
             more: vec![true; cores],
             calm: false,
@@ -212,7 +241,11 @@ impl<M> World<M> {
         if self.calm {
             return false;
         }
-        let most_us = if self.rng.below(LONG_TIMES) == 0 { 150_000 } else { 300 };
+        let most_us = match (self.rng.below(LONG_TIMES), self.faults.slow_disk) {
+            (1.., _) => TIME_US,
+            (0, None) => LONG_TIME_US,
+            (0, Some(_)) => LONG_TIME_OF_SLOW_DISK_US,
+        };
         self.clock.advance(Duration::from_micros(self.rng.below(most_us) as u64));
         true
     }
@@ -248,6 +281,7 @@ impl<M> World<M> {
     /// Ends calm: from now on there are these faults.
     pub fn stir(&mut self, faults: Faults) {
         self.calm = false;
+        self.disk.borrow_mut().set_speed(faults.slow_disk);
         self.faults = faults;
     }
 

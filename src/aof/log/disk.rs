@@ -110,8 +110,8 @@ impl Log {
     }
 
     pub(super) fn sync_if_due(&mut self, now_ns: u64, orders: &mut Vec<Order>) {
-        let waits =
-            self.demanded > self.stable && self.plain_end > self.stable && self.written >= self.awaited;
+        let awaited = if self.broken { self.plain_end } else { self.awaited };
+        let waits = self.demanded > self.stable && self.plain_end > self.stable && self.written >= awaited;
         let many = self.settings.unsynced_max_bytes;
         let full = many > 0 && self.written - self.stable.min(self.written) > many;
         let in_time = self.settings.sync == AppendFsync::EverySecond

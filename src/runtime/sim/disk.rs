@@ -5,6 +5,8 @@
 //! write, turns versions into the platter. Each write has a fate of its own in a crash: kept, lost, or torn, which is
 //! one of both for each sector.
 //!
+//! A [slow](SlowDisk) disk brings nothing to its end before that is due; any other does so at once or later, by chance.
+//!
 //! Invariants: the versions of a sector are in the order of their writes; a sync covers only what was over when it was asked for;
 //! what a failed sync was for is covered by no later one, as the kernel does it.
 
@@ -14,7 +16,8 @@ use std::rc::Rc;
 
 use crate::base::rng::Rng;
 use crate::runtime::blocks::{BLOCK_BYTES, Blocks};
-use crate::runtime::io::{CoreId, FileId, WriteMode};
+use crate::runtime::io::{Clock, CoreId, FileId, WriteMode};
+use crate::runtime::sim::{SimClock, SlowDisk};
 
 /// What a disk writes as a whole.
 const SECTOR_BYTES: usize = 512;
@@ -120,6 +123,8 @@ struct UnderWay {
     number: u64,
     file: FileId,
     operation: Operation,
+    /// It is not over before, in nanoseconds.
+    due_ns: u64,
 }
 
 /// What a core has not been told.
@@ -130,8 +135,12 @@ pub(super) enum Done {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Disk {
+    clock: SimClock,
+    /// Draws how long everything takes.
+    rng: Rng,
+    slow: Option<SlowDisk>,
     files: BTreeMap<u64, File>,
     open: BTreeMap<(CoreId, FileId), u64>,
     under_way: Vec<UnderWay>,
@@ -145,9 +154,26 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    pub(super) fn new(files: Files) -> Disk {
+    /// A disk that is not slow.
+    pub(super) fn new(files: Files, clock: SimClock, seed: u64) -> Disk {
         let file = |(number, platter)| (number, File { platter, versions: BTreeMap::new() });
-        Disk { files: files.into_iter().map(file).collect(), ..Disk::default() }
+        Disk {
+            clock,
+            rng: Rng::new(seed),
+            slow: None,
+            files: files.into_iter().map(file).collect(),
+            open: BTreeMap::new(),
+            under_way: Vec::new(),
+            count: 0,
+            done: BTreeMap::new(),
+            failing: None,
+            stalled: None,
+        }
+    }
+
+    /// How long everything takes that begins from now on.
+    pub(super) fn set_speed(&mut self, slow: Option<SlowDisk>) {
+        self.slow = slow;
     }
 
     /// Makes a file with content that is stable.
@@ -164,7 +190,18 @@ impl Disk {
     fn begin(&mut self, core: CoreId, file: FileId, operation: Operation) {
         assert!(self.open.contains_key(&(core, file)), "{file:?} of core {core} is not open");
         self.count += 1;
-        self.under_way.push(UnderWay { core, number: self.count, file, operation });
+        let due_ns = self.clock.monotonic_ns() + self.duration_ns(&operation);
+        self.under_way.push(UnderWay { core, number: self.count, file, operation, due_ns });
+    }
+
+    fn duration_ns(&mut self, operation: &Operation) -> u64 {
+        let Some(SlowDisk { write_us, sync_us }) = self.slow else { return 0 };
+        let most_us = match operation {
+            Operation::Write { mode: WriteMode::Stable, .. } => write_us + sync_us,
+            Operation::Write { .. } => write_us,
+            Operation::Sync { .. } => sync_us,
+        };
+        (most_us - self.rng.below(most_us / 2)) as u64 * 1000
     }
 
     fn write(&mut self, core: CoreId, id: u32, file: FileId, offset: u64, blocks: Blocks, mode: WriteMode) {
@@ -200,7 +237,11 @@ impl Disk {
 
     /// Something that is under way comes to its end.
     pub(super) fn finish_one(&mut self, rng: &mut Rng, failing_syncs: usize) -> bool {
-        let can_end = |at: &usize| Some(self.under_way[*at].core) != self.stalled;
+        let now_ns = self.clock.monotonic_ns();
+        let can_end = |at: &usize| {
+            let UnderWay { core, due_ns, .. } = self.under_way[*at];
+            Some(core) != self.stalled && due_ns <= now_ns
+        };
         let choices: Vec<usize> = (0..self.under_way.len()).filter(can_end).collect();
         if choices.is_empty() {
             return false;
@@ -245,9 +286,10 @@ impl Disk {
         self.stalled = self.stalled.is_none().then_some(core);
     }
 
-    /// Nothing fails or waits any more.
+    /// Nothing fails, waits or takes time any more.
     pub(super) fn heal(&mut self) {
-        (self.failing, self.stalled) = (None, None);
+        (self.failing, self.stalled, self.slow) = (None, None, None);
+        self.under_way.iter_mut().for_each(|operation| operation.due_ns = 0);
     }
 
     pub(super) fn has_events(&self, core: CoreId) -> bool {
@@ -260,7 +302,7 @@ impl Disk {
 
     /// What is there after a crash now.
     pub(super) fn crash(&mut self, rng: &mut Rng) -> Files {
-        for UnderWay { core, number, file, operation } in std::mem::take(&mut self.under_way) {
+        for UnderWay { core, number, file, operation, .. } in std::mem::take(&mut self.under_way) {
             if let Operation::Write { offset, blocks, .. } = operation {
                 // Behind those that are over; two of one block are never under way.
                 let write = self.count + number;
@@ -337,13 +379,15 @@ impl Drive {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const CORE: CoreId = CoreId(0);
     const FILE: FileId = FileId(1);
 
     fn disk() -> Disk {
-        let mut disk = Disk::default();
+        let mut disk = Disk::new(Files::new(), SimClock::default(), 0);
         disk.create(1, vec![0; BLOCK_BYTES]);
         disk.open.insert((CORE, FILE), 1);
         disk
@@ -419,5 +463,31 @@ mod tests {
             disk.heal();
         };
         assert_eq!(possible(failed_write), [0, 1]);
+    }
+
+    #[test]
+    fn a_slow_disk_takes_its_time() {
+        let mut disk = disk();
+        disk.set_speed(Some(SlowDisk { write_us: 1000, sync_us: 3000 }));
+        let clock = disk.clock.clone();
+        let mut rng = Rng::new(0);
+        let mut took_us = |disk: &mut Disk| {
+            let steps = (0..).find(|_| {
+                clock.advance(Duration::from_micros(1));
+                disk.finish_one(&mut rng, 0)
+            });
+            steps.expect("it comes to its end") + 1
+        };
+        for _ in 0..20 {
+            disk.write(CORE, 0, FILE, 0, blocks(1), WriteMode::Prompt);
+            assert!((500..=1000).contains(&took_us(&mut disk)));
+            disk.sync(CORE, FILE);
+            assert!((1500..=3000).contains(&took_us(&mut disk)));
+            disk.write(CORE, 0, FILE, 0, blocks(1), WriteMode::Stable);
+            assert!((2000..=4000).contains(&took_us(&mut disk)));
+        }
+        disk.sync(CORE, FILE);
+        disk.heal();
+        assert!(disk.finish_one(&mut rng, 0), "in a calm world no time passes");
     }
 }

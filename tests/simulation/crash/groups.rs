@@ -15,7 +15,7 @@ use corelane::config::AppendFsync;
 use corelane::core::journal::Careless;
 use corelane::route::ShardMap;
 use corelane::runtime::io::CoreId;
-use corelane::runtime::sim::{Faults, LinkId};
+use corelane::runtime::sim::{Faults, LinkId, SlowDisk};
 use corelane::shard::Slot;
 
 use super::{Folder, Life, Logging};
@@ -561,6 +561,7 @@ fn run(shards: u16, seed: u64, careless: Option<Careless>) -> Result<Met, String
     faults.write_failures = [0, 0, 0, 10][rng.below(4)];
     faults.disk_stalls = [0, 10, 50, 100][rng.below(4)];
     faults.failing_syncs = [0, 0, 0, 10][rng.below(4)];
+    faults.slow_disk = (seed % 4 == 3).then(|| SlowDisk::drawn(seed));
     let (mut folder, mut scene) = (Folder::default(), Scene::new(shards, seed));
     let lives = 1 + rng.below(3) as u64;
     for n in 0..=lives {

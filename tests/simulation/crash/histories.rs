@@ -7,7 +7,7 @@
 
 use corelane::config::AppendFsync;
 use corelane::core::journal::Careless;
-use corelane::runtime::sim::Faults;
+use corelane::runtime::sim::{Faults, SlowDisk};
 
 use super::{Folder, Life, Logging};
 use crate::client::{Client, Recorder};
@@ -133,6 +133,7 @@ pub(super) fn run(shards: u16, seed: u64, sync: AppendFsync, broken: Break, met:
     faults.write_failures = [0, 0, 0, 10][rng.below(4)];
     faults.disk_stalls = [0, 5, 20, 50][rng.below(4)];
     faults.failing_syncs = [0, 0, 0, 10][rng.below(4)];
+    faults.slow_disk = (seed % 4 == 3).then(|| SlowDisk::drawn(seed));
     let (mut folder, mut history, mut undecided) = (Folder::default(), Vec::new(), false);
     let lives = 1 + rng.below(3) as u64;
     for n in 0..=lives {

@@ -5,6 +5,7 @@
 
 mod groups;
 mod histories;
+mod pace;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
