@@ -504,19 +504,18 @@ impl CoreState {
             self.shard.dbs[keys[0].0].prefetch(keys.iter().map(|(_, digest, _)| *digest));
         }
         for (db, digest, item) in rdb.window.drain(..) {
+            let Err(item) = self.shard.add(db, digest, item) else { continue };
             let name: SmallVec<[u8; 64]> = SmallVec::from_slice(item.key());
-            let old = self.shard.put(db, &Key::with_digest(&name, digest), item);
-            if let Some(old) = old {
-                if !load.mode.replace {
-                    let name = String::from_utf8_lossy(&name);
-                    return Err(Failure::fatal(format!(
-                        "{}: RDB has duplicated key '{name}' in DB {db} (before offset {})",
-                        rdb.path.display(),
-                        rdb.scanner.offset()
-                    )));
-                }
-                self.shard.discard(old);
+            if !load.mode.replace {
+                let name = String::from_utf8_lossy(&name);
+                return Err(Failure::fatal(format!(
+                    "{}: RDB has duplicated key '{name}' in DB {db} (before offset {})",
+                    rdb.path.display(),
+                    rdb.scanner.offset()
+                )));
             }
+            let old = self.shard.put(db, &Key::with_digest(&name, digest), item);
+            old.into_iter().for_each(|old| self.shard.discard(old));
         }
         Ok(())
     }

@@ -196,8 +196,19 @@ impl Db {
         debug_assert_eq!(item.key(), key.bytes);
         let old = self.remove(key);
         let vacant = self.vacancy(key).expect("it was just removed");
-        self.insert_at(key, vacant, item);
+        self.insert_at(key.digest(), vacant, item);
         old
+    }
+
+    /// Inserts an item, whose key has this digest; gives it back if the key is there.
+    pub fn add(&mut self, digest: KeyDigest, item: Item) -> Result<(), Item> {
+        match self.vacancy(&Key::with_digest(item.key(), digest)) {
+            Some(vacant) => {
+                self.insert_at(digest, vacant, item);
+                Ok(())
+            }
+            None => Err(item),
+        }
     }
 
     /// Where a key would be, or `None` if it is there.
@@ -210,7 +221,7 @@ impl Db {
     }
 
     #[inline]
-    fn insert_at(&mut self, key: &Key<'_>, vacant: u32, mut item: Item) {
+    fn insert_at(&mut self, key: KeyDigest, vacant: u32, mut item: Item) {
         if self.tables.is_empty() {
             self.tables = Table::empty_array(SLOTS);
         }
@@ -306,7 +317,7 @@ impl Db {
         };
         let mut item = Item::new(key.bytes, value, policy.resolve(None));
         item.set_lru(lru);
-        self.insert_at(key, vacant, item);
+        self.insert_at(key.digest(), vacant, item);
         Upsert::Inserted
     }
 

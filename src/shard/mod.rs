@@ -535,6 +535,11 @@ impl Shard {
         self.dbs.of_mut(db, key).insert(key, item)
     }
 
+    /// Puts an item in whose key has this digest; gives it back if the key is there.
+    pub fn add(&mut self, db: usize, digest: KeyDigest, item: Item) -> Result<(), Item> {
+        self.dbs.of_mut(db, &Key::with_digest(item.key(), digest)).add(digest, item)
+    }
+
     /// Exchanges two databases.
     pub fn swap_dbs(&mut self, a: usize, b: usize) {
         self.interrupt_walk();

@@ -587,13 +587,14 @@ impl Table {
         prefetch(leaf.data.cast::<Place>().wrapping_add(leaf.home(tag(hash))));
     }
 
-    /// The item that a key seems to have: its place is looked at, itself is not.
+    /// The item that a key seems to have, one of its tag: its place is looked at, itself is not.
     #[inline]
     pub(super) fn likely(&self, hash: u64) -> Option<&Item> {
         let (leaf, hash) = self.leaf(hash);
         let tag = tag(hash);
         let from = leaf.places().get(leaf.home(tag)..).unwrap_or_default();
-        from.iter().map_while(Option::as_ref).find(|item| item.tag() >= tag)
+        let at_or_behind = from.iter().map_while(Option::as_ref).find(|item| item.tag() >= tag);
+        at_or_behind.filter(|item| item.tag() == tag)
     }
 }
 
