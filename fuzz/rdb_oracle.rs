@@ -1,6 +1,6 @@
-//! What must hold for any bytes taken for an RDB file: whatever its chunks, the same records and the same place of damage, no
-//! matter which keys are asked for; and what could be read is the same again when it is written and read. Shared by the fuzz
-//! target and the tests on its corpus.
+//! What must hold for any bytes taken for an RDB file: whatever its chunks, the same records and the same place of damage; each
+//! key reads the same with more bytes behind it; and what could be read is the same again when it is written and read. Shared
+//! by the fuzz target and the tests on its corpus.
 
 use corelane::rdb::file::{self, Sum, Usage};
 use corelane::rdb::scan::{Damage, Record, Scanner};
@@ -14,13 +14,12 @@ struct Found {
     damage: Option<Damage>,
 }
 
-/// Checks one case, `[length of chunks] [which keys] file`. The checksum is not looked at, or nearly no damage would come
+/// Checks one case, `[length of chunks] [bytes behind a key] file`. The checksum is not looked at, or nearly no damage would come
 /// through. Panics if a rule is broken. Returns whether the file is read to its end.
 pub(crate) fn check_rdb(case: &[u8]) -> bool {
-    let [length, choice, file @ ..] = case else { return false };
-    let wants = |key: &[u8]| choice % 4 == 0 || key.len() % 4 != usize::from(choice % 4);
-    let whole = read(file, file.len().max(1), wants);
-    let pieces = read(file, usize::from(*length) + 1, wants);
+    let [length, behind, file @ ..] = case else { return false };
+    let whole = read(file, file.len().max(1), 0);
+    let pieces = read(file, usize::from(*length) + 1, *behind);
     assert_eq!(whole.records, pieces.records, "chunks make a difference");
     assert_eq!(whole.damage, pieces.damage, "chunks make a difference");
     assert!(whole.damage.as_ref().is_none_or(|damage| damage.offset <= file.len() as u64));
@@ -32,7 +31,7 @@ pub(crate) fn check_rdb(case: &[u8]) -> bool {
     }
     let sum = Sum::of(&body, version);
     let copy = [&file::head(sum.version())[..], &body, &file::tail(&sum, true)].concat();
-    let copy = read(&copy, copy.len(), |_| true);
+    let copy = read(&copy, copy.len(), 0);
     assert_eq!(copy.damage, None, "what was written cannot be read");
     let keys = |found: &Found| -> Vec<_> {
         found.items.iter().map(|(db, item)| (*db, item.key().to_vec(), item.encoding())).collect()
@@ -41,24 +40,38 @@ pub(crate) fn check_rdb(case: &[u8]) -> bool {
     whole.damage.is_none()
 }
 
-fn read(file: &[u8], length: usize, wants: impl Fn(&[u8]) -> bool) -> Found {
+/// Reads a file in chunks. What follows a key, when its value is decoded, are `behind` more bytes.
+fn read(file: &[u8], length: usize, behind: u8) -> Found {
     let rules = Rules { settings: Settings::default(), hasher: Hasher::from_seed(1) };
     let mut scanner = Scanner::new(false);
     let mut found = Found { records: Vec::new(), items: Vec::new(), damage: None };
+    let (mut window, mut db) = (Vec::new(), 0);
     for chunk in file.chunks(length) {
+        window.extend_from_slice(chunk);
         loop {
-            match scanner.next(chunk, &wants) {
+            let at = scanner.consumed();
+            match scanner.next(&window) {
                 Ok(Some(Record::Entry(entry))) => {
                     found.records.push(format!("{entry:?}"));
-                    let mut value = Reader::new(entry.value);
-                    if let Ok(object) = decode(entry.kind, &mut value, &rules) {
-                        assert!(value.rest().is_empty(), "passing over it takes another length");
+                    let mut longer = window[at..scanner.consumed()].to_vec();
+                    longer.resize(longer.len() + usize::from(behind), behind);
+                    let Ok(Record::Entry(again)) = Record::read(&longer) else {
+                        panic!("it is a key no more")
+                    };
+                    let mut value = Reader::new(again.value);
+                    if let Ok(object) = decode(again.kind, &mut value, &rules) {
+                        assert_eq!(value.rest().len(), behind.into(), "passing over it takes another length");
                         // -1 stands for no expiry.
-                        let at = entry.about.expire_at_ms.filter(|&at| at != -1);
-                        found.items.push((entry.db, object.into_item(&entry.key, at)));
+                        let at = again.about.expire_at_ms.filter(|&at| at != -1);
+                        found.items.push((db, object.into_item(&again.key, at)));
                     }
                 }
-                Ok(Some(record)) => found.records.push(format!("{record:?}")),
+                Ok(Some(record)) => {
+                    if let Record::Select(selected) = record {
+                        db = selected;
+                    }
+                    found.records.push(format!("{record:?}"));
+                }
                 Ok(None) => break,
                 Err(damage) => {
                     found.damage = Some(damage);
@@ -66,7 +79,9 @@ fn read(file: &[u8], length: usize, wants: impl Fn(&[u8]) -> bool) -> Found {
                 }
             }
         }
+        let read = scanner.leave(&window);
+        window.drain(..read);
     }
-    found.damage = scanner.finish().err();
+    found.damage = scanner.finish(&window).err();
     found
 }

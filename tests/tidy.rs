@@ -72,7 +72,22 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // What all cores know of snapshots.
     ("snapshots", &["storage", "route", "runtime"]),
     // What all cores share.
-    ("shared", &["snapshots", "storage", "net", "script", "route", "observe", "aof", "config", "runtime"]),
+    (
+        "shared",
+        &[
+            "snapshots",
+            "storage",
+            "rdb",
+            "net",
+            "script",
+            "route",
+            "observe",
+            "aof",
+            "shard",
+            "config",
+            "runtime",
+        ],
+    ),
     // Handlers on sessions and the server: a client, its core's state, questions to other cores.
     (
         "admin",

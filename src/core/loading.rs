@@ -1,5 +1,5 @@
-//! Loading the data set: RDB files, of which every core goes through all bytes and takes the keys of its own slots, and
-//! logs, which a client without a socket replays.
+//! Loading the data set: RDB files, of which every core reads the keys of its own slots, and logs, which a client without a
+//! socket replays.
 //!
 //! It goes on in slices, one in each turn, so that clients are answered meanwhile: by `-LOADING`, unless the command may
 //! run ([`Flags::LOADING`]). No message is sent for a key. Whoever finishes a part waits for the others
@@ -13,7 +13,6 @@ pub(super) mod replay;
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,14 +28,13 @@ use crate::command::spec::Flags;
 use crate::command_table::Run;
 use crate::core::journal::files::plan_of_folder;
 use crate::core::state::CoreState;
-use crate::net::client::Scope;
 use crate::protocol::Error;
-use crate::rdb::scan::{Damage, Entry, Problem, Record, Scanner};
+use crate::rdb::scan::{Damage, Entry, Problem, Record};
 use crate::rdb::{self, Reader, Rules, decode};
 use crate::route::message::{Answer, Message};
 use crate::runtime::io::{ConnId, CoreId};
-use crate::shard::{Item, Key, KeyDigest, KeyspaceStats, Lfu, Slot};
-use crate::shared::load::{Kind, Load, LoadMode, LoadPlan, Portion};
+use crate::shard::{Item, Key, KeyDigest, KeyspaceStats, Lfu};
+use crate::shared::load::{Kind, Load, LoadMode, LoadPlan, Located, Portion, Setup, Share};
 
 /// How long a turn's part of a loading takes at most, in nanoseconds.
 const SLICE_NS: u64 = 2_000_000;
@@ -76,7 +74,8 @@ enum Source {
 struct Rdb {
     path: Arc<Path>,
     kind: Kind,
-    scanner: Scanner,
+    /// The records at hand.
+    share: Option<Share>,
     /// The database of what comes next.
     db: usize,
     /// Keys whose time is over then are left out, Unix milliseconds.
@@ -87,7 +86,16 @@ struct Rdb {
     /// The server goes on if a library cannot be loaded.
     may_be_refused: bool,
     /// Keys to be put in together, so that the waits for memory overlap.
-    window: Vec<(usize, KeyDigest, Item)>,
+    window: Vec<NewKey>,
+}
+
+/// A key on its way into a database.
+struct NewKey {
+    db: usize,
+    digest: KeyDigest,
+    item: Item,
+    /// Where in the file it stands.
+    offset: u64,
 }
 
 /// A core's part of a loading.
@@ -96,8 +104,8 @@ pub struct Loading {
     portions: Receiver<Portion>,
     phase: Phase,
     source: Source,
-    /// The bytes that are gone through.
-    bytes: Option<Arc<[u8]>>,
+    /// The bytes of a log that are gone through.
+    bytes: Option<Vec<u8>>,
     /// Parts that are finished.
     parts: usize,
     /// Nothing more comes.
@@ -173,7 +181,7 @@ impl CoreState {
     ///
     /// [`Query::Load`]: crate::route::message::Query::Load
     pub fn prepare_load(&mut self, plan: LoadPlan, mode: LoadMode) -> std::io::Result<()> {
-        let load = Load::begin(plan, mode, self.map.shards(), self.now_ms())?;
+        let load = Load::begin(plan, mode, self.load_setup())?;
         self.shared.set_load(load);
         Ok(())
     }
@@ -186,9 +194,13 @@ impl CoreState {
         let (config, shards) = (Arc::clone(&self.config), self.map.shards());
         let mode = LoadMode { flush: true, replace: true };
         let find = move || plan_of_folder(&config, shards);
-        let load = Load::begin_when_quiet(find, mode, shards, self.now_ms())?;
+        let load = Load::begin_when_quiet(find, mode, self.load_setup())?;
         self.shared.set_load(load);
         Ok(())
+    }
+
+    fn load_setup(&self) -> Setup {
+        Setup { map: self.map, verify: self.config.rdbchecksum, now_ms: self.now_ms() }
     }
 
     fn set_loading(&mut self, loading: bool) {
@@ -263,13 +275,17 @@ impl CoreState {
             Phase::Failed => return Ok(Step::Nothing),
             Phase::Reading => {}
         }
-        if let Some(bytes) = loading.bytes.clone() {
-            return self.go_through(loading, &bytes);
-        }
-        if let Source::Log(log) = &mut loading.source
-            && !self.is_settled(log)?
-        {
-            return Ok(Step::Later);
+        match &mut loading.source {
+            Source::Rdb(rdb) if rdb.share.is_some() => return self.take_keys(&loading.load, rdb),
+            Source::Log(log) => {
+                if loading.bytes.is_some() {
+                    return self.replay_some(&loading.load, log, &mut loading.bytes);
+                }
+                if !self.is_settled(log)? {
+                    return Ok(Step::Later);
+                }
+            }
+            _ => {}
         }
         match loading.portions.try_recv() {
             Ok(Portion::Over) => {
@@ -327,13 +343,13 @@ impl CoreState {
     }
 
     fn take_portion(&mut self, loading: &mut Loading, portion: Portion) -> Result<(), Failure> {
-        match portion {
-            Portion::Rdb(kind, path) => {
+        match (portion, &mut loading.source) {
+            (Portion::Rdb(kind, path), _) => {
                 let rules = Rules { settings: self.shard.settings, hasher: self.shard.hasher().clone() };
                 loading.source = Source::Rdb(Box::new(Rdb {
                     path,
                     kind,
-                    scanner: Scanner::new(self.config.rdbchecksum),
+                    share: None,
                     db: 0,
                     now_ms: self.now_ms(),
                     rules,
@@ -342,117 +358,108 @@ impl CoreState {
                     window: Vec::with_capacity(KEYS_AT_ONCE),
                 }));
             }
-            Portion::Log { path, from, scope } => {
+            (Portion::Records(share), Source::Rdb(rdb)) => rdb.share = Some(share),
+            (Portion::Damaged(damage), Source::Rdb(rdb)) => return Err(Failure::of(&rdb.path, &damage)),
+            (Portion::Log { path, from, scope }, _) => {
                 loading.source = Source::Log(self.begin_replay(path, from, scope))
             }
-            Portion::Bytes(bytes) => loading.bytes = Some(bytes),
-            Portion::End => match std::mem::replace(&mut loading.source, Source::None) {
-                Source::Rdb(rdb) => rdb.scanner.finish().map_err(|damage| Failure::of(&rdb.path, &damage))?,
-                Source::Log(log) => self.end_replay(log)?,
-                Source::None => {}
-            },
-            Portion::Together => loading.arrive(),
-            Portion::Over => {}
-            Portion::Failed(reason) => return Err(Failure::fatal(reason)),
+            (Portion::Bytes(bytes), Source::Log(_)) => loading.bytes = Some(bytes),
+            (Portion::End, _) => {
+                if let Source::Log(log) = std::mem::replace(&mut loading.source, Source::None) {
+                    self.end_replay(log)?;
+                }
+            }
+            (Portion::Together, _) => loading.arrive(),
+            (Portion::Failed(reason), _) => return Err(Failure::fatal(reason)),
+            (Portion::Over | Portion::Records(_) | Portion::Damaged(_) | Portion::Bytes(_), _) => {
+                unreachable!("the file that it belongs to comes first")
+            }
         }
         Ok(())
     }
 
-    /// Goes through a part of the bytes at hand.
-    fn go_through(&mut self, loading: &mut Loading, bytes: &Arc<[u8]>) -> Result<Step, Failure> {
-        match &mut loading.source {
-            Source::Rdb(rdb) if self.now_us < rdb.rests_until_us => Ok(Step::Nothing),
-            Source::Rdb(rdb) => {
-                let Some(end) = self.scan(&loading.load, rdb, bytes)? else { return Ok(Step::More) };
-                let used = if end { rdb.scanner.consumed().min(bytes.len()) } else { bytes.len() };
-                loading.load.go_through(used as u64, true);
-                loading.bytes = None;
-                if end && rdb.kind == Kind::Preamble {
-                    let (path, from) = (Arc::clone(&rdb.path), rdb.scanner.offset());
-                    loading.source = match self.core.index() {
-                        0 => {
-                            loading.bytes = Some(bytes[used..].into());
-                            Source::Log(self.begin_replay(path, from, Scope::Everything))
-                        }
-                        // The first core replays what follows, on all of them.
-                        _ => Source::None,
-                    };
-                    loading.arrive();
-                }
-                Ok(Step::More)
-            }
-            Source::Log(log) => {
-                if !self.is_idle(log)? {
-                    return Ok(Step::Later);
-                }
-                let fed = self.feed(log, bytes)?;
-                loading.load.go_through(fed as u64, false);
-                if log.is_fed(bytes) {
-                    loading.bytes = None;
-                }
-                Ok(Step::More)
-            }
-            Source::None => {
-                loading.bytes = None;
-                Ok(Step::More)
-            }
+    /// Has a part of the bytes at hand replayed.
+    fn replay_some(
+        &mut self,
+        load: &Load,
+        log: &mut Log,
+        bytes: &mut Option<Vec<u8>>,
+    ) -> Result<Step, Failure> {
+        if !self.is_idle(log)? {
+            return Ok(Step::Later);
         }
+        let Some(chunk) = bytes else { return Ok(Step::More) };
+        let fed = self.feed(log, chunk)?;
+        load.go_through(fed as u64, false);
+        if log.is_fed(chunk) {
+            *bytes = None;
+        }
+        Ok(Step::More)
     }
 
-    /// Takes in some keys. `None` if there are more in the bytes at hand; otherwise whether the file has come to its end.
-    fn scan(&mut self, load: &Load, rdb: &mut Rdb, bytes: &[u8]) -> Result<Option<bool>, Failure> {
-        let (map, core, found) = (self.map, self.core, Cell::new(Slot::FIRST));
-        let mut rest = None;
+    /// Takes in some keys.
+    fn take_keys(&mut self, load: &Load, rdb: &mut Rdb) -> Result<Step, Failure> {
+        if self.now_us < rdb.rests_until_us {
+            return Ok(Step::Nothing);
+        }
+        let Some(mut share) = rdb.share.take() else { return Ok(Step::More) };
         let delay_us = self.config.key_load_delay_us.max(0);
+        let mut is_done = false;
         for _ in 0..if delay_us > 0 { 1 } else { KEYS_AT_ONCE } {
-            let is_own = |key: &[u8]| {
-                found.set(Slot::of(key));
-                map.owner(found.get()) == core
+            let Some(place) = share.next_record() else {
+                is_done = true;
+                break;
             };
-            let record = rdb.scanner.next(bytes, is_own).map_err(|damage| Failure::of(&rdb.path, &damage))?;
-            match record {
-                None => {
-                    rest = Some(rdb.scanner.finish().is_ok());
-                    break;
-                }
-                Some(Record::Entry(entry)) => {
-                    let digest = KeyDigest { slot: found.get(), hash: rdb.rules.hasher.hash(&entry.key) };
-                    let about = (rdb.kind, rdb.now_ms, &rdb.rules);
-                    match self.item_of(load, about, &entry) {
-                        Ok(Some(item)) => rdb.window.push((rdb.db, digest, item)),
-                        Ok(None) => {}
-                        Err(damage) => return Err(Failure::of(&rdb.path, &damage)),
-                    }
-                }
-                Some(Record::Select(db)) => {
-                    let databases = self.config.databases;
-                    rdb.db = usize::try_from(db).ok().filter(|&db| db < databases as usize).ok_or_else(|| {
-                        Failure(vec![format!(
-                            "FATAL: Data file was created with a Redis server configured to handle more than {databases} \
-                             databases. Exiting"
-                        )])
-                    })?;
-                }
-                Some(Record::Library(code)) if core.index() == 0 => {
-                    let loaded = self.engine.load_library(&code, load.mode.replace);
-                    if let Err(error) = loaded {
-                        let reason = format!("Failed loading library, {error}");
-                        if !rdb.may_be_refused {
-                            return Err(Failure::fatal(reason));
-                        }
-                        self.shared.log.warning(format_args!("{reason}"));
-                        load.refuse();
-                    }
-                }
-                Some(Record::Aux { name, value }) if core.index() == 0 => self.note(load, &name, &value),
-                Some(_) => {}
-            }
+            self.take_record(load, rdb, &place)?;
         }
         if !rdb.window.is_empty() {
             rdb.rests_until_us = self.now_us + i64::from(delay_us);
         }
         self.put_in(load, rdb)?;
-        Ok(rest)
+        if is_done {
+            load.go_through(share.piece_len(), true);
+        } else {
+            rdb.share = Some(share);
+        }
+        Ok(Step::More)
+    }
+
+    /// Takes in what a record of an RDB file says.
+    fn take_record(&mut self, load: &Load, rdb: &mut Rdb, place: &Located<'_>) -> Result<(), Failure> {
+        let damage = |(at, problem): (usize, Problem)| {
+            Failure::of(&rdb.path, &Damage { offset: place.offset + at as u64, problem })
+        };
+        match Record::read(place.bytes).map_err(damage)? {
+            Record::Entry(entry) => {
+                let digest = KeyDigest { slot: place.slot, hash: rdb.rules.hasher.hash(&entry.key) };
+                let about = (rdb.kind, rdb.now_ms, &rdb.rules);
+                if let Some(item) = self.item_of(load, about, &entry).map_err(damage)? {
+                    rdb.window.push(NewKey { db: rdb.db, digest, item, offset: place.offset });
+                }
+            }
+            Record::Select(db) => {
+                let databases = self.config.databases;
+                rdb.db = usize::try_from(db).ok().filter(|&db| db < databases as usize).ok_or_else(|| {
+                    Failure(vec![format!(
+                        "FATAL: Data file was created with a Redis server configured to handle more than {databases} \
+                         databases. Exiting"
+                    )])
+                })?;
+            }
+            Record::Library(code) => {
+                if let Err(error) = self.engine.load_library(&code, load.mode.replace) {
+                    let reason = format!("Failed loading library, {error}");
+                    if !rdb.may_be_refused {
+                        return Err(Failure::fatal(reason));
+                    }
+                    self.shared.log.warning(format_args!("{reason}"));
+                    load.refuse();
+                }
+            }
+            Record::Aux { name, value } => self.note(load, &name, &value),
+            Record::Sizes { .. } | Record::Version(_) | Record::End => {}
+        }
+        Ok(())
     }
 
     /// The item of an entry, unless it is left out.
@@ -461,7 +468,7 @@ impl CoreState {
         load: &Load,
         (kind, now_ms, rules): (Kind, i64, &Rules),
         entry: &Entry<'_>,
-    ) -> Result<Option<Item>, Damage> {
+    ) -> Result<Option<Item>, (usize, Problem)> {
         let mut reader = Reader::new(entry.value);
         let object = match decode(entry.kind, &mut reader, rules) {
             Ok(object) => object,
@@ -474,8 +481,8 @@ impl CoreState {
                 return Ok(None);
             }
             Err(error) => {
-                let read = (entry.value.len() - reader.rest().len()) as u64;
-                return Err(Damage { offset: entry.value_at + read, problem: error.into() });
+                let read = entry.value.len() - reader.rest().len();
+                return Err((entry.value_at + read, error.into()));
             }
         };
         let about = entry.about;
@@ -500,18 +507,17 @@ impl CoreState {
             rdb.window.clear();
         }
         load.keys_loaded.fetch_add(rdb.window.len() as u64, Ordering::Relaxed);
-        for keys in rdb.window.chunk_by(|(a, ..), (b, ..)| a == b) {
-            self.shard.dbs[keys[0].0].prefetch(keys.iter().map(|(_, digest, _)| *digest));
+        for keys in rdb.window.chunk_by(|a, b| a.db == b.db) {
+            self.shard.dbs[keys[0].db].prefetch(keys.iter().map(|key| key.digest));
         }
-        for (db, digest, item) in rdb.window.drain(..) {
+        for NewKey { db, digest, item, offset } in rdb.window.drain(..) {
             let Err(item) = self.shard.add(db, digest, item) else { continue };
             let name: SmallVec<[u8; 64]> = SmallVec::from_slice(item.key());
             if !load.mode.replace {
                 let name = String::from_utf8_lossy(&name);
                 return Err(Failure::fatal(format!(
-                    "{}: RDB has duplicated key '{name}' in DB {db} (before offset {})",
-                    rdb.path.display(),
-                    rdb.scanner.offset()
+                    "{}: RDB has duplicated key '{name}' in DB {db} (at offset {offset})",
+                    rdb.path.display()
                 )));
             }
             let old = self.shard.put(db, &Key::with_digest(&name, digest), item);

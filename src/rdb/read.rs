@@ -149,6 +149,12 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Passes over a string.
+    pub(super) fn pass_text(&mut self) -> Result<(), Error> {
+        let len = self.text_len()?;
+        self.raw(len).map(drop)
+    }
+
     /// How many bytes follow the beginning of a double as its digits, which is read.
     pub(super) fn digits_len(&mut self) -> Result<u64, Error> {
         self.byte().map(|len| if len >= NO_DIGITS { 0 } else { len.into() })

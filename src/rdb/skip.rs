@@ -1,4 +1,4 @@
-//! Where values end, without reading what is in them: so fast that every core can pass over the keys of all others.
+//! Where values end, without reading what is in them: so fast that one thread can do it for all cores.
 //!
 //! The form of each type is data: a row of [`Part`]s, of which some repeat. [`Skip`] walks along it, and may stop after any
 //! byte that it was given and go on when there are more.
@@ -57,7 +57,20 @@ const STREAM_3: &[Part] = &[
     Repeat(&[Text, Number, Number, Number, PENDING, ACTIVE_CONSUMERS]),
 ];
 
+/// Whether there is such a type of values.
+#[inline]
+pub(super) fn is_type(kind: u8) -> bool {
+    parts(kind).is_some()
+}
+
+/// Whether a value of this type is one string.
+#[inline]
+pub(super) fn is_text(kind: u8) -> bool {
+    matches!(parts(kind), Some([Text]))
+}
+
 /// The parts of a value of this type.
+#[inline]
 fn parts(kind: u8) -> Option<&'static [Part]> {
     Some(match kind {
         types::STRING
@@ -114,11 +127,6 @@ impl Skip {
     /// Whether the end of the value is reached.
     pub(super) fn is_done(&self) -> bool {
         self.rows.is_empty() && self.raw == 0
-    }
-
-    /// At least so many more bytes are needed.
-    pub(super) fn missing(&self) -> u64 {
-        self.raw.max(1)
     }
 
     /// Goes on over `bytes`, which are those behind what was used so far. Returns how many of them are used: fewer than all

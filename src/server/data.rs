@@ -12,7 +12,7 @@ use crate::config::{Config, REDIS_VERSION};
 use crate::core::journal::files::load_plan;
 use crate::core::journal::segments::{folder_of, make_segments};
 use crate::rdb::file::{About, head, preamble, tail};
-use crate::shared::load::{Load, LoadMode, LoadPlan};
+use crate::shared::load::{Load, LoadMode, LoadPlan, Setup};
 use crate::shared::{Shared, lock};
 use crate::storage::plain;
 
@@ -29,8 +29,8 @@ pub(super) fn begin(shared: &Shared, now_ms: i64) -> Result<(), String> {
     };
     if let Some(plan) = plan {
         let mode = LoadMode { flush: false, replace: false };
-        let load =
-            Load::begin(plan, mode, shared.map.shards(), now_ms).map_err(|error| fatal(&plain(&error)))?;
+        let setup = Setup { map: shared.map, verify: config.rdbchecksum, now_ms };
+        let load = Load::begin(plan, mode, setup).map_err(|error| fatal(&plain(&error)))?;
         shared.set_load(load);
     }
     Ok(())

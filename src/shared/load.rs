@@ -1,13 +1,14 @@
-//! Loading a data set from files: what is to be loaded, how far it has come, and the bytes on their way to the cores.
+//! Loading a data set from files: what is to be loaded, and how far it has come.
 //!
-//! A thread reads the files, in order, and passes *portions* to the cores through bounded channels. All cores get the
-//! same bytes of an RDB file, and each takes the keys of its own slots; a log goes to one core. No core begins with a part
-//! before all have finished the part before it ([`Portion::Together`]).
+//! A thread reads the files, in order, and passes [portions](Portion) to the cores through bounded channels (`reader`). No core
+//! begins with a part before all have finished the part before it ([`Portion::Together`]).
 //!
 //! Invariant: `arrived` is the sum, over all cores, of how often each has finished a part.
 
+mod reader;
+
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -17,13 +18,14 @@ use std::time::Duration;
 
 use flume::{Receiver, Sender};
 
+use self::reader::{Feeds, Trouble};
+pub use self::reader::{Located, Portion, Share};
 use super::lock;
 use crate::net::client::Scope;
 use crate::observe::loading::Loading;
+use crate::route::ShardMap;
 use crate::runtime::io::CoreId;
 
-/// Bytes read at once.
-const CHUNK_BYTES: usize = 1 << 20;
 /// Portions on their way to one core.
 const PORTIONS_MAX: usize = 8;
 /// How an RDB file begins.
@@ -110,30 +112,15 @@ pub struct LoadMode {
     pub replace: bool,
 }
 
-/// What a core gets next.
-#[derive(Debug)]
-pub enum Portion {
-    /// An RDB file begins.
-    Rdb(Kind, Arc<Path>),
-    /// A log begins.
-    Log {
-        /// The file.
-        path: Arc<Path>,
-        /// Where in the file.
-        from: u64,
-        /// What it says of whole databases.
-        scope: Scope,
-    },
-    /// The next bytes of the file.
-    Bytes(Arc<[u8]>),
-    /// The file ends.
-    End,
-    /// A part ends: the next begins when all cores have come here.
-    Together,
-    /// Nothing comes any more.
-    Over,
-    /// A file cannot be read, for this reason.
-    Failed(String),
+/// What a loading has to know of the server.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup {
+    /// Who takes which keys.
+    pub map: ShardMap,
+    /// Whether checksums are looked at (`rdbchecksum`).
+    pub verify: bool,
+    /// The time, Unix milliseconds.
+    pub now_ms: i64,
 }
 
 /// One loading. See the module.
@@ -148,7 +135,7 @@ pub struct Load {
     quiet: Option<Sender<()>>,
     portions: Vec<Mutex<Option<Receiver<Portion>>>>,
     arrived: AtomicUsize,
-    /// Bytes that were gone through, as if each core had to go through all: the sum over all cores.
+    /// Bytes that were gone through, as if each core had a part of all: the sum over all cores.
     gone_through: AtomicU64,
     /// What the writer of the RDB file had allocated, in bytes.
     pub used_memory_bytes: AtomicU64,
@@ -169,13 +156,13 @@ pub struct Load {
 }
 
 impl Load {
-    /// Begins to read what `plan` names, for `cores` cores.
+    /// Begins to read what `plan` names.
     ///
     /// # Errors
     /// If a file cannot be opened, or there can be no more threads.
-    pub fn begin(plan: LoadPlan, mode: LoadMode, cores: usize, now_ms: i64) -> io::Result<Arc<Load>> {
+    pub fn begin(plan: LoadPlan, mode: LoadMode, setup: Setup) -> io::Result<Arc<Load>> {
         let total_bytes = plan.total_bytes()?;
-        let load = Load::of(mode, cores, now_ms, None, move |_| Ok(plan))?;
+        let load = Load::of(mode, setup, None, move |_| Ok(plan))?;
         load.total_bytes.store(total_bytes, Ordering::Relaxed);
         Ok(load)
     }
@@ -187,12 +174,12 @@ impl Load {
     pub fn begin_when_quiet(
         find: impl FnOnce() -> io::Result<LoadPlan> + Send + 'static,
         mode: LoadMode,
-        cores: usize,
-        now_ms: i64,
+        setup: Setup,
     ) -> io::Result<Arc<Load>> {
+        let cores = setup.map.shards();
         let (quiet, heard) = flume::bounded(cores);
-        Load::of(mode, cores, now_ms, Some(quiet), move |total_bytes| {
-            (0..cores).try_for_each(|_| heard.recv()).map_err(|_| Gone)?;
+        Load::of(mode, setup, Some(quiet), move |total_bytes| {
+            (0..cores).try_for_each(|_| heard.recv()).map_err(|_| Trouble::Gone)?;
             let plan = find()?;
             total_bytes.store(plan.total_bytes()?, Ordering::Relaxed);
             Ok(plan)
@@ -201,23 +188,23 @@ impl Load {
 
     fn of(
         mode: LoadMode,
-        cores: usize,
-        now_ms: i64,
+        setup: Setup,
         quiet: Option<Sender<()>>,
-        find: impl FnOnce(&AtomicU64) -> io::Result<LoadPlan> + Send + 'static,
+        find: impl FnOnce(&AtomicU64) -> Result<LoadPlan, Trouble> + Send + 'static,
     ) -> io::Result<Arc<Load>> {
-        let (senders, receivers): (Vec<_>, Vec<_>) = (0..cores).map(|_| flume::bounded(PORTIONS_MAX)).unzip();
+        let channels = setup.map.all().map(|_| flume::bounded(PORTIONS_MAX));
+        let (senders, receivers): (Vec<_>, Vec<_>) = channels.unzip();
         let total_bytes = Arc::<AtomicU64>::default();
         let total = Arc::clone(&total_bytes);
         thread::Builder::new().name("loader".into()).spawn(move || {
-            let feeds = Feeds { senders };
-            if let Err(error) = find(&total).and_then(|plan| feeds.read(&plan)) {
-                feeds.all(|| Portion::Failed(error.to_string()));
+            let feeds = Feeds::new(senders, setup);
+            if let Err(trouble) = find(&total).and_then(|plan| feeds.read(&plan)) {
+                feeds.tell(trouble);
             }
         })?;
         Ok(Arc::new(Load {
             mode,
-            started_ms: now_ms,
+            started_ms: setup.now_ms,
             total_bytes,
             quiet,
             portions: receivers.into_iter().map(|receiver| Mutex::new(Some(receiver))).collect(),
@@ -262,7 +249,7 @@ impl Load {
         self.arrived.load(Ordering::Acquire) >= parts * self.portions.len()
     }
 
-    /// A core has gone through bytes that all cores, or only one core, must go through.
+    /// A core has done its part of these bytes, of which all cores, or only one core, have a part.
     pub fn go_through(&self, bytes: u64, all: bool) {
         let weight = if all { 1 } else { self.portions.len() as u64 };
         self.gone_through.fetch_add(bytes * weight, Ordering::Relaxed);
@@ -322,88 +309,6 @@ impl Load {
     }
 }
 
-/// The ways to the cores.
-struct Feeds {
-    senders: Vec<Sender<Portion>>,
-}
-
-/// The server ends, so nobody takes anything any more.
-struct Gone;
-
-impl From<Gone> for io::Error {
-    fn from(Gone: Gone) -> io::Error {
-        io::Error::other("the server ends")
-    }
-}
-
-impl Feeds {
-    /// Sends to every core.
-    fn all(&self, portion: impl Fn() -> Portion) -> bool {
-        self.senders.iter().all(|sender| sender.send(portion()).is_ok())
-    }
-
-    fn to(&self, core: CoreId, portion: Portion) -> Result<(), Gone> {
-        self.senders[core.index()].send(portion).map_err(|_| Gone)
-    }
-
-    /// Reads all files of a plan.
-    fn read(&self, plan: &LoadPlan) -> io::Result<()> {
-        let sent = |sent: bool| if sent { Ok(()) } else { Err(Gone) };
-        if let Some((kind, path)) = &plan.base {
-            let shared: Arc<Path> = path.as_path().into();
-            sent(self.all(|| Portion::Rdb(*kind, Arc::clone(&shared))))?;
-            read_file(path, &(0..u64::MAX), |chunk| sent(self.all(|| Portion::Bytes(Arc::clone(&chunk)))))?;
-            sent(self.all(|| Portion::End))?;
-            sent(self.all(|| Portion::Together))?;
-        }
-        for part in plan.logs.chunk_by(|a, b| a.core.is_some() && b.core.is_some()) {
-            thread::scope(|scope| {
-                let own = |core| part.iter().filter(move |log| log.core.unwrap_or(CoreId(0)) == core);
-                let cores = (0..self.senders.len()).map(|core| CoreId(core as u16));
-                let threads: Vec<_> = cores
-                    .filter(|&core| own(core).next().is_some())
-                    .map(|core| scope.spawn(move || own(core).try_for_each(|log| self.read_log(core, log))))
-                    .collect();
-                threads.into_iter().try_for_each(|thread| thread.join().expect("panics end the process"))
-            })?;
-            sent(self.all(|| Portion::Together))?;
-        }
-        sent(self.all(|| Portion::Over))?;
-        Ok(())
-    }
-
-    fn read_log(&self, core: CoreId, log: &LogPart) -> io::Result<()> {
-        self.to(
-            core,
-            Portion::Log { path: log.path.as_path().into(), from: log.range.start, scope: log.scope },
-        )?;
-        read_file(&log.path, &log.range, |chunk| self.to(core, Portion::Bytes(chunk)))?;
-        Ok(self.to(core, Portion::End)?)
-    }
-}
-
-/// Reads a part of a file, chunk by chunk.
-fn read_file(
-    path: &Path,
-    range: &Range<u64>,
-    mut pass: impl FnMut(Arc<[u8]>) -> Result<(), Gone>,
-) -> io::Result<()> {
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    let mut file = File::open(path).map_err(named)?;
-    let end = file.metadata().map_err(named)?.len().min(range.end);
-    let mut at = range.start;
-    file.seek(SeekFrom::Start(at)).map_err(named)?;
-    while at < end {
-        let len = (end - at).min(CHUNK_BYTES as u64) as usize;
-        let mut chunk: Arc<[u8]> = std::iter::repeat_n(0, len).collect();
-        let bytes = Arc::get_mut(&mut chunk).expect("nobody else has it yet");
-        file.read_exact(bytes).map_err(named)?;
-        at += len as u64;
-        pass(chunk)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -418,6 +323,7 @@ mod tests {
             .map(|portion| match portion {
                 Portion::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
                 Portion::Rdb(kind, _) => format!("{kind:?}"),
+                Portion::Records(share) => reader::told(share),
                 Portion::Log { from, scope, .. } => format!("log from {from}, {scope:?}"),
                 other => format!("{other:?}"),
             })
@@ -428,7 +334,12 @@ mod tests {
     fn each_core_gets_what_it_needs() {
         let folder = TempFolder::empty();
         let file = |name: &str, text: &str| folder.write(name, text);
-        let (base, one, two) = (file("base", "REDIS-rdb"), file("one", "0123456789"), file("two", "abc"));
+        // The slots of a and b are in different halves.
+        let base = folder.write(
+            "base",
+            b"REDIS0009\xfa\x01n\x01v\xfe\x05\x00\x01a\x01x\x00\x01b\x01y\xff\0\0\0\0\0\0\0\0",
+        );
+        let (one, two) = (file("one", "0123456789"), file("two", "abc"));
         let log = |core: Option<u16>, path: &Path, range| LogPart {
             core: core.map(CoreId),
             scope: if core.is_some() { Scope::OwnShard } else { Scope::Everything },
@@ -440,10 +351,11 @@ mod tests {
             logs: vec![log(None, &two, 0..u64::MAX), log(Some(1), &one, 2..5), log(Some(1), &two, 1..2)],
         };
         let mode = LoadMode { flush: false, replace: false };
-        let load = Load::begin(plan, mode, 2, 5).unwrap();
+        let setup = Setup { map: ShardMap::new(2), verify: true, now_ms: 5 };
+        let load = Load::begin(plan, mode, setup).unwrap();
         let here = [
             "Base",
-            "REDIS-rdb",
+            "9: Aux n=v, 14: Select 5, 21: b",
             "End",
             "Together",
             "log from 0, Everything",
@@ -455,7 +367,7 @@ mod tests {
         ];
         let there = [
             "Base",
-            "REDIS-rdb",
+            "14: Select 5, 16: a",
             "End",
             "Together",
             "Together",
@@ -474,16 +386,16 @@ mod tests {
             other.join().unwrap()
         });
         assert_eq!(other, there);
-        assert_eq!(load.figures().total_bytes, 9 + 3 + 3 + 1);
-        load.go_through(9, true);
+        assert_eq!(load.figures().total_bytes, 35 + 3 + 3 + 1);
+        load.go_through(35, true);
         load.go_through(3, false);
-        assert_eq!(load.figures().loaded_bytes, 9 / 2 + 3);
+        assert_eq!(load.figures().loaded_bytes, 35 / 2 + 3);
         assert!(!load.are_together(1));
         load.arrive();
         load.arrive();
         assert!(load.are_together(1) && !load.are_together(2));
         assert_eq!(LoadPlan::of_single_log(base.clone()).unwrap().base, Some((Kind::Preamble, base)));
         assert_eq!(LoadPlan::of_single_log(one.clone()).unwrap().logs, [log(None, &one, 0..u64::MAX)]);
-        assert!(Load::begin(LoadPlan::of_snapshot(folder.join("none")), mode, 1, 0).is_err());
+        assert!(Load::begin(LoadPlan::of_snapshot(folder.join("none")), mode, setup).is_err());
     }
 }

@@ -110,15 +110,17 @@ pub(crate) fn read(
     mut visit: impl FnMut(&Record<'_>, u64),
 ) -> Result<Result<End, Wrong>, Failure> {
     let mut scanner = Scanner::new(true);
-    let mut chunk = vec![0; WINDOW_BYTES];
-    let (mut start, mut version) = (0, 0);
+    let (mut window, mut version) = (Vec::new(), 0);
     loop {
+        let (known, start) = (window.len(), scanner.offset());
+        window.resize(known + WINDOW_BYTES, 0);
         let len = input
-            .read_at(&mut chunk, start)
+            .read_at(&mut window[known..], start + known as u64)
             .map_err(|error| Failure(format!("Cannot read file {}: {error}", path.display())))?;
-        let bytes = &chunk[..len];
+        window.truncate(known + len);
         let damage = loop {
-            match scanner.next(bytes, |_| true) {
+            let from = scanner.offset();
+            match scanner.next(&window) {
                 Ok(None) => break None,
                 Ok(Some(Record::End)) => {
                     let offset = scanner.offset();
@@ -131,19 +133,15 @@ pub(crate) fn read(
                     if let Record::Entry(entry) = &record
                         && let Some(text) = fault(entry)
                     {
-                        let (offset, key) = (entry.value_at, Some(entry.key.to_vec()));
+                        let (offset, key) = (from + entry.value_at as u64, Some(entry.key.to_vec()));
                         return Ok(Err(Wrong { offset, text, key }));
                     }
-                    let behind = match &record {
-                        Record::Entry(entry) => entry.value_at + entry.value.len() as u64,
-                        _ => start,
-                    };
-                    visit(&record, behind);
+                    visit(&record, scanner.offset());
                 }
                 Err(damage) => break Some(damage),
             }
         };
-        let damage = damage.or_else(|| if len == 0 { scanner.finish().err() } else { None });
+        let damage = damage.or_else(|| if len == 0 { scanner.finish(&window).err() } else { None });
         if let Some(damage) = damage {
             let text = match &damage.problem {
                 Problem::Checksum { .. } => "RDB CRC error".into(),
@@ -152,7 +150,8 @@ pub(crate) fn read(
             };
             return Ok(Err(Wrong { offset: damage.offset, text, key: None }));
         }
-        start += len as u64;
+        let read = scanner.leave(&window);
+        window.drain(..read);
     }
 }
 

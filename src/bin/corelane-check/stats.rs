@@ -50,12 +50,12 @@ struct Stats {
 }
 
 impl Stats {
-    fn add(&mut self, entry: &Entry<'_>, args: &StatsArgs, now_ms: i64) {
+    fn add(&mut self, db: u64, entry: &Entry<'_>, args: &StatsArgs, now_ms: i64) {
         let Some(item) = rdb::item(entry) else { return };
         let bytes = (item.memory_usage_bytes() + size_of::<Item>()) as u64;
         self.total.add(bytes);
         self.types.entry(item.kind().name()).or_default().add(bytes);
-        self.biggest.push(Reverse((bytes, entry.db, entry.key.to_vec())));
+        self.biggest.push(Reverse((bytes, db, entry.key.to_vec())));
         if self.biggest.len() > args.top {
             self.biggest.pop();
         }
@@ -123,10 +123,11 @@ pub(crate) fn print(args: &StatsArgs) -> Result<(), Failure> {
     let path = base(args)?;
     let input = Input::open(&path)?;
     let (mut stats, now_ms) = (Stats::default(), rdb::now_ms());
-    let result = rdb::read(&path, &input, |record, _| {
-        if let Record::Entry(entry) = record {
-            stats.add(entry, args, now_ms);
-        }
+    let mut present = 0;
+    let result = rdb::read(&path, &input, |record, _| match record {
+        Record::Select(db) => present = *db,
+        Record::Entry(entry) => stats.add(present, entry, args, now_ms),
+        _ => {}
     })?;
     drop(input);
     stats.print(args);

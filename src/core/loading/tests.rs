@@ -7,13 +7,13 @@ use super::*;
 use crate::base::temp_folder::TempFolder;
 use crate::config::Config;
 use crate::core::Core;
-use crate::net::client::BAD_FORMAT;
+use crate::net::client::{BAD_FORMAT, Scope};
 use crate::observe::log::Log as LogFile;
 use crate::rdb::file;
 use crate::route::ShardMap;
 use crate::route::message::Batch;
 use crate::runtime::sim::{Faults, SimIo, SimMailbox, Step as Stride, World};
-use crate::shard::{Hasher, Str};
+use crate::shard::{Hasher, Slot, Str};
 use crate::shared::Shared;
 use crate::shared::load::LogPart;
 
@@ -34,7 +34,8 @@ fn load(plan: LoadPlan, shards: u16) -> Loaded {
     let mut world: World<Batch> = World::new(map.shards(), 1, Faults::none());
     let shared = Arc::new(Shared::new(map, config, LogFile::silent(), "0".repeat(40), 0));
     let mode = LoadMode { flush: false, replace: false };
-    let load = Load::begin(plan, mode, map.shards(), NOW_MS).unwrap();
+    let setup = Setup { map, verify: true, now_ms: NOW_MS };
+    let load = Load::begin(plan, mode, setup).unwrap();
     shared.set_load(Arc::clone(&load));
     let hasher = Hasher::from_seed(1);
     let core = |core| {
