@@ -29,7 +29,7 @@ use crate::command_table::Run;
 use crate::core::journal::files::plan_of_folder;
 use crate::core::state::CoreState;
 use crate::protocol::Error;
-use crate::rdb::scan::{Damage, Entry, Problem, Record};
+use crate::rdb::scan::{Damage, ENTRY_BYTES_MIN, Entry, Problem, Record};
 use crate::rdb::{self, Reader, Rules, decode};
 use crate::route::message::{Answer, Message};
 use crate::runtime::io::{ConnId, CoreId};
@@ -81,6 +81,8 @@ struct Rdb {
     /// Keys whose time is over then are left out, Unix milliseconds.
     now_ms: i64,
     rules: Rules,
+    /// So many keys more has the file room for, beyond those that it has announced: memory is made ready for no others.
+    room_keys: u64,
     /// Nothing is loaded before this time, Unix microseconds (`key-load-delay`).
     rests_until_us: i64,
     /// The server goes on if a library cannot be loaded.
@@ -353,6 +355,7 @@ impl CoreState {
                     db: 0,
                     now_ms: self.now_ms(),
                     rules,
+                    room_keys: loading.load.figures().total_bytes / ENTRY_BYTES_MIN,
                     rests_until_us: 0,
                     may_be_refused: loading.answer.is_some(),
                     window: Vec::with_capacity(KEYS_AT_ONCE),
@@ -457,7 +460,12 @@ impl CoreState {
                 }
             }
             Record::Aux { name, value } => self.note(load, &name, &value),
-            Record::Sizes { .. } | Record::Version(_) | Record::End => {}
+            Record::Sizes { keys, .. } => {
+                let keys = keys.min(rdb.room_keys);
+                rdb.room_keys -= keys;
+                self.shard.dbs.announce(rdb.db, keys);
+            }
+            Record::Version(_) | Record::End => {}
         }
         Ok(())
     }
@@ -573,6 +581,7 @@ impl CoreState {
     fn end_load(&mut self, loading: Loading) {
         self.set_clock();
         self.set_loading(false);
+        self.shard.dbs.end_announced();
         self.stats.changes = loading.before.changes;
         [self.shard.stats, self.workbench.stats] = loading.before.keyspace;
         for shard in [&mut self.shard, &mut self.workbench] {

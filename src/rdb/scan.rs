@@ -17,6 +17,9 @@ use super::skip::{self, Skip};
 use super::{Error, Reader, VERSION, opcodes, types};
 use crate::base::crc64::crc64;
 
+/// The shortest entry: a type, and the lengths of an empty key and an empty value.
+pub const ENTRY_BYTES_MIN: u64 = 3;
+
 const MAGIC: &[u8; 5] = b"REDIS";
 const HEAD_LEN: usize = 9;
 /// The first version with a checksum at the end.

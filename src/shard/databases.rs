@@ -99,6 +99,16 @@ impl Databases {
         &mut dbs[db]
     }
 
+    /// So many keys more are about to be added to a database, in all shards together.
+    pub fn announce(&mut self, db: usize, keys: u64) {
+        self.own[db].announce(keys);
+    }
+
+    /// What was announced has come, or does not come any more.
+    pub fn end_announced(&mut self) {
+        self.own.iter_mut().for_each(Db::end_announced);
+    }
+
     /// One of the shard's own databases, to remove items from, and the walk that is to hear of each of them.
     pub(super) fn own_mut(&mut self, db: usize) -> (&mut Db, Option<&mut Walk>) {
         (&mut self.own[db], self.walk.as_deref_mut())

@@ -5,7 +5,7 @@
 //! `volatile` counts the items that have an expiry, `watched` those whose hash is marked as watched: it has, or had when
 //! someone last looked, fields that expire. `due[slot]` is the time from which active expiry should look at the slot: at
 //! most the earliest expiry of an item or of a watched hash's field in it, but for the rest that [`super::expiry`] grants; 0
-//! if none.
+//! if none. `announced` keys, of all shards together, are to be added: tables are made as roomy as that takes.
 
 use smallvec::SmallVec;
 
@@ -21,6 +21,9 @@ use crate::types::Str;
 
 /// Slots are counted in blocks of so many, to find one by rank and to pass over empty ones quickly.
 const BLOCK: usize = 128;
+
+/// Tables of up to so many items grow by themselves, without a look at their neighbours.
+const TINY_AVERAGE: usize = 2;
 
 /// What happens to the expiry when a value is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +101,7 @@ pub struct Db {
     len: usize,
     volatile: usize,
     watched: usize,
+    announced: u64,
     /// One per slot, or none if no key ever had an expiry.
     due: Box<[i64]>,
     hasher: Hasher,
@@ -112,6 +116,7 @@ impl Db {
             len: 0,
             volatile: 0,
             watched: 0,
+            announced: 0,
             due: Box::default(),
             hasher,
         }
@@ -200,8 +205,26 @@ impl Db {
         old
     }
 
+    /// So many keys more are about to be added, in all shards together.
+    pub(super) fn announce(&mut self, keys: u64) {
+        self.announced = self.announced.saturating_add(keys);
+    }
+
+    /// What was announced has come, or does not come any more.
+    pub(super) fn end_announced(&mut self) {
+        self.announced = 0;
+    }
+
     /// Inserts an item, whose key has this digest; gives it back if the key is there.
     pub fn add(&mut self, digest: KeyDigest, item: Item) -> Result<(), Item> {
+        let average = self.announced as usize / SLOTS;
+        if average > TINY_AVERAGE {
+            self.allocate_tables();
+            let table = &mut self.tables[digest.slot.index()];
+            if table.len() == 0 {
+                table.make_room(average);
+            }
+        }
         match self.vacancy(&Key::with_digest(item.key(), digest)) {
             Some(vacant) => {
                 self.insert_at(digest, vacant, item);
@@ -222,9 +245,6 @@ impl Db {
 
     #[inline]
     fn insert_at(&mut self, key: KeyDigest, vacant: u32, mut item: Item) {
-        if self.tables.is_empty() {
-            self.tables = Table::empty_array(SLOTS);
-        }
         let slot = key.slot.index();
         if let Some(at) = item.expire_at_ms() {
             self.volatile += 1;
@@ -234,10 +254,18 @@ impl Db {
             self.watched += 1;
             self.note_expiry(slot, at);
         }
+        self.allocate_tables();
         self.tables[slot].insert(key.hash, vacant, item, &self.hasher);
         self.len += 1;
         self.blocks[slot / BLOCK] += 1;
         self.keep_pace(slot / BLOCK);
+    }
+
+    #[inline]
+    fn allocate_tables(&mut self) {
+        if self.tables.is_empty() {
+            self.tables = Table::empty_array(SLOTS);
+        }
     }
 
     /// When the average table of a block needs the next size, the next insertions into the block bring one
@@ -246,7 +274,7 @@ impl Db {
     fn keep_pace(&mut self, block: usize) {
         let count = self.blocks[block] as usize;
         let average = count / BLOCK;
-        if average > 2 && common_capacity(average) != common_capacity(average - 2) {
+        if average > TINY_AVERAGE && common_capacity(average) != common_capacity(average - TINY_AVERAGE) {
             self.tables[block * BLOCK + count % BLOCK].keep_up(average);
         }
     }
@@ -705,5 +733,28 @@ mod tests {
             drawn[usize::from(db.random(&mut rng).unwrap().key()[0])] += 1;
         }
         assert!(drawn.iter().all(|n| (800..1200).contains(n)), "{drawn:?}");
+    }
+
+    #[test]
+    fn what_is_announced_finds_room() {
+        const KEYS: u64 = 10 * SLOTS as u64;
+        let hasher = Hasher::from_seed(6);
+        let mut db = Db::new(hasher.clone());
+        let add = |db: &mut Db, n: u64| {
+            let name = n.to_le_bytes();
+            db.add(Key::new(&name, &hasher).digest(), Item::string(&name, b"", None))
+        };
+        db.announce(KEYS);
+        assert!((0..KEYS / 2).all(|n| add(&mut db, n).is_ok()));
+        let half_full = db.table_bytes();
+        assert!((KEYS / 2..KEYS).all(|n| add(&mut db, n).is_ok()));
+        assert!(db.table_bytes() < half_full * 11 / 10, "few have grown");
+        assert_eq!(add(&mut db, 3).unwrap_err().key(), 3u64.to_le_bytes(), "it is given back");
+        assert_eq!(db.len() as u64, KEYS);
+        db.end_announced();
+        let mut grown = Db::new(hasher.clone());
+        assert!((0..KEYS).all(|n| add(&mut grown, n).is_ok()));
+        let as_roomy = grown.table_bytes() * 9 / 10..grown.table_bytes() * 11 / 10;
+        assert!(as_roomy.contains(&db.table_bytes()), "{} and {as_roomy:?}", db.table_bytes());
     }
 }

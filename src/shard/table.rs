@@ -277,6 +277,13 @@ impl Table {
         }
     }
 
+    /// Makes an empty table as roomy as its neighbours will be, whose average length this is. It is to be used at once.
+    #[inline(never)]
+    pub(super) fn make_room(&mut self, average: usize) {
+        debug_assert_eq!(self.len, 0);
+        self.resize(common_capacity(average.min(SPLIT_AT)));
+    }
+
     /// Moves a leaf into an array of this many places, or of more if the entries crowd at its end.
     fn resize(&mut self, capacity: usize) {
         let new = Table::lay_out(self.places().iter().flatten(), capacity);

@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::path::PathBuf;
 
 use super::*;
+use crate::base::crc::SLOTS;
 use crate::base::temp_folder::TempFolder;
 use crate::config::Config;
 use crate::core::Core;
@@ -13,7 +14,7 @@ use crate::rdb::file;
 use crate::route::ShardMap;
 use crate::route::message::Batch;
 use crate::runtime::sim::{Faults, SimIo, SimMailbox, Step as Stride, World};
-use crate::shard::{Hasher, Slot, Str};
+use crate::shard::{Db, Hasher, Slot, Str};
 use crate::shared::Shared;
 use crate::shared::load::LogPart;
 
@@ -159,6 +160,28 @@ fn every_core_takes_its_keys() {
         assert_eq!(figures.loaded_bytes, figures.total_bytes);
         assert!(!loaded.cores[0].state.shard.loading);
     }
+}
+
+#[test]
+fn a_file_that_announces_too_many_keys_takes_no_more_memory_than_its_length_allows() {
+    let mut body = Vec::new();
+    for _ in 0..100 {
+        for db in 0..DATABASES as usize {
+            file::select_db(&mut body, db, u64::MAX, 0);
+        }
+    }
+    for number in 0..20_000 {
+        let item = Item::new(format!("key:{number}").as_bytes(), Str::Int(number), None);
+        file::entry(&mut body, &item, file::Usage::Untold, true);
+    }
+    let sum = file::Sum::of(&body, 9);
+    let path = write(&[&file::head(9)[..], &body, &file::tail(&sum, true)].concat());
+    let loaded = load(LoadPlan::of_snapshot(path.to_path_buf()), 2);
+    assert_eq!((loaded.load.failure(), loaded.keys()), (None, 20_000));
+    let tables: usize =
+        loaded.cores.iter().flat_map(|core| core.state.shard.dbs.iter()).map(Db::table_bytes).sum();
+    let arrays = 2 * DATABASES as usize * SLOTS * size_of::<[u64; 2]>();
+    assert!(tables < arrays + 8 * body.len(), "{tables} bytes of tables for {} bytes", body.len());
 }
 
 #[test]

@@ -265,11 +265,11 @@ impl Finder {
                     let slot = Slot::of(&entry.key);
                     self.places[self.map.owner(slot).index()].push(Place { at, slot });
                 }
-                Record::Select(_) => {
+                Record::Select(_) | Record::Sizes { .. } => {
                     self.places.iter_mut().for_each(|places| places.push(anywhere));
                 }
                 Record::Aux { .. } | Record::Library(_) => self.places[0].push(anywhere),
-                Record::Version(_) | Record::Sizes { .. } => {}
+                Record::Version(_) => {}
                 Record::End => return Ok(true),
             }
         }
