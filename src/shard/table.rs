@@ -412,7 +412,13 @@ impl Table {
 
     /// All items, in the order of their hashes.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Item> {
-        Leaves { stack: vec![self] }.flat_map(|leaf| leaf.places().iter().flatten())
+        Leaves { stack: vec![self] }.flat_map(|leaf| {
+            let places = leaf.places();
+            places.iter().enumerate().filter_map(|(at, place)| {
+                prefetch_place(places, at + PREFETCH_AHEAD);
+                place.as_ref()
+            })
+        })
     }
 
     /// Visits items in the order of hashes from a position on until the budget is spent, and at least one
