@@ -131,32 +131,42 @@ pub fn decompress(mut input: &[u8], len: usize) -> Option<Vec<u8>> {
     if len / EXPANSION_MAX > input.len() {
         return None;
     }
-    let mut out = Vec::with_capacity(len);
+    let (mut out, mut at) = (vec![0; len], 0);
     while let Some(code) = take(&mut input) {
         let high = code & 0x1f;
-        match usize::from(code >> 5) {
+        at += match usize::from(code >> 5) {
             0 => {
                 let (literals, rest) = input.split_at_checked(usize::from(high) + 1)?;
-                out.extend_from_slice(literals);
+                out.get_mut(at..at + literals.len())?.copy_from_slice(literals);
                 input = rest;
+                literals.len()
             }
             short => {
                 let more = if short == LONG_REPEAT { take(&mut input)? } else { 0 };
                 let distance = usize::from(u16::from_be_bytes([high, take(&mut input)?])) + 1;
                 let repeated = short + usize::from(more) + 2;
-                let (from, end) = (out.len().checked_sub(distance)?, out.len() + repeated);
-                // What is repeated may reach into the repetition: each time there is more to copy at once.
-                while out.len() < end {
-                    let there = out.len() - from;
-                    out.extend_from_within(from..from + there.min(end - out.len()));
-                }
+                let from = at.checked_sub(distance)?;
+                repeat(out.get_mut(from..at + repeated)?, distance);
+                repeated
             }
-        }
-        if out.len() > len {
-            return None;
-        }
+        };
     }
-    (out.len() == len).then_some(out)
+    (at == len).then_some(out)
+}
+
+/// Fills a slice with repetitions of its first `distance` bytes.
+fn repeat(bytes: &mut [u8], distance: usize) {
+    if distance == 1 {
+        let byte = bytes[0];
+        return bytes.fill(byte);
+    }
+    // What is repeated may reach into the repetition: each time there is more to copy at once.
+    let mut there = distance;
+    while there < bytes.len() {
+        let len = there.min(bytes.len() - there);
+        bytes.copy_within(..len, there);
+        there += len;
+    }
 }
 
 fn take(input: &mut &[u8]) -> Option<u8> {
