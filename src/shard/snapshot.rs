@@ -22,8 +22,8 @@ use super::{Budget, Cursor, Db, DbKey, Item, Key};
 
 /// Size of a part of the output, in bytes.
 pub const PART_BYTES: usize = 256 * 1024;
-/// Old forms of items that may wait for being taken, with the set of early keys, in bytes; a walk that is so far behind
-/// fails.
+/// Old forms of items that may wait for being taken, with the set of early keys, in bytes, when another one comes; a walk that is
+/// so far behind fails. One item alone may be larger.
 pub const BEHIND_MAX_BYTES: usize = 64 << 20;
 
 /// Bytes of an entry in the set of early keys besides the key, roughly.
@@ -189,18 +189,19 @@ impl Walk {
         if self.forgets {
             return;
         }
+        if self.ready_bytes + self.early_bytes > BEHIND_MAX_BYTES {
+            // Nobody will want it any more.
+            self.overflown = true;
+            (self.ready, self.open, self.early) = Default::default();
+            self.aside.iter_mut().for_each(|db| *db = None);
+            return;
+        }
         self.early_bytes += EARLY_BYTES + key.bytes.len();
         self.early.insert(name);
         if let Some(item) = old() {
             let before = self.ready_bytes + self.open.bytes.len();
             self.write(db, item);
             self.old_bytes += (self.ready_bytes + self.open.bytes.len() - before) as u64;
-        }
-        if self.ready_bytes + self.early_bytes > BEHIND_MAX_BYTES {
-            // Nobody will want it any more.
-            self.overflown = true;
-            (self.ready, self.open, self.early) = Default::default();
-            self.aside.iter_mut().for_each(|db| *db = None);
         }
     }
 
@@ -534,22 +535,41 @@ mod tests {
         }
     }
 
-    #[test]
-    fn one_that_falls_behind_is_given_up() {
+    /// A shard with so many strings of this length, and a walk that has not taken a step.
+    fn walked(strings: u16, len: usize) -> (Shard, Vec<Vec<u8>>) {
         let mut shard = prepared(&[]);
-        let old = vec![b'v'; 1 << 20];
-        let names: Vec<Vec<u8>> = (0..80).map(name).collect();
+        let names: Vec<Vec<u8>> = (0..strings).map(name).collect();
         for name in &names {
-            shard.set_string(0, &shard.key(name), Str::Bytes(&old), ExpiryPolicy::Clear);
+            shard.set_string(0, &shard.key(name), Str::Bytes(&vec![b'v'; len]), ExpiryPolicy::Clear);
         }
         shard.begin_snapshot(Box::new(|out, _, item| {
             item.str().with_bytes(|bytes| out.extend_from_slice(bytes));
             9
         }));
+        (shard, names)
+    }
+
+    #[test]
+    fn one_that_falls_behind_is_given_up() {
+        let (mut shard, names) = walked(80, 1 << 20);
         for (n, name) in names.iter().enumerate() {
-            assert_eq!(shard.dbs.walk().unwrap().is_overflown(), n >= 64);
+            assert_eq!(shard.dbs.walk().unwrap().is_overflown(), n > 64);
             shard.delete(0, &shard.key(name));
         }
         assert!(shard.dbs.walk().unwrap().take_part().is_none());
+    }
+
+    #[test]
+    fn items_that_are_larger_than_may_wait_are_written_one_after_the_other() {
+        let (mut shard, names) = walked(3, BEHIND_MAX_BYTES + 1);
+        for name in &names[..2] {
+            shard.delete(0, &shard.key(name));
+            let part = shard.dbs.walk().unwrap().take_part().expect("the old form");
+            assert_eq!(part.bytes.len(), BEHIND_MAX_BYTES + 1);
+        }
+        shard.step_snapshot(&mut Budget::items(10_000_000));
+        let walk = shard.dbs.walk().unwrap();
+        assert!(walk.is_over() && !walk.is_overflown());
+        assert_eq!(walk.keys(), 3);
     }
 }
