@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use flume::{Receiver, Sender};
 
-use self::reader::{Feeds, Trouble};
+use self::reader::{Feeds, Trouble, named};
 pub use self::reader::{Located, Portion, Share};
 use super::lock;
 use crate::net::client::Scope;
@@ -91,9 +91,8 @@ impl LoadPlan {
     /// The bytes of all files.
     fn total_bytes(&self) -> io::Result<u64> {
         let len = |path: &Path| {
-            let named =
-                |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-            File::open(path).and_then(|file| file.metadata()).map(|about| about.len()).map_err(named)
+            let about = File::open(path).and_then(|file| file.metadata());
+            about.map(|about| about.len()).map_err(|error| named(path, error))
         };
         let mut total = self.base.as_ref().map_or(Ok(0), |(_, path)| len(path))?;
         for log in &self.logs {

@@ -6,12 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 
+use super::tests::{Disk, command, cut_disk, plan_of, read_piece, with_frames};
 use super::*;
-use crate::aof::frame::{self, Txn, Verdict};
+use crate::aof::frame::{self, Txn};
 use crate::base::rng::Rng;
-
-/// Files by name.
-type Disk = BTreeMap<OsString, Vec<u8>>;
 
 /// What was logged at once, with the annotation in front of it if there is one.
 #[derive(Debug)]
@@ -200,46 +198,12 @@ impl World {
     }
 }
 
-fn command(words: &[&str]) -> Vec<u8> {
-    let mut out = format!("*{}\r\n", words.len());
-    words.iter().for_each(|word| out += &format!("${}\r\n{word}\r\n", word.len()));
-    out.into_bytes()
-}
-
-fn plan_of(disk: &Disk, manifest: &Manifest, rules: Rules) -> Result<Plan, Error> {
-    plan_with(manifest, rules, |entry| Ok(&disk[&entry.name][..]))
-}
-
-fn cut(disk: &mut Disk, cuts: &[Cut]) {
-    for cut in cuts {
-        let file = disk.get_mut(&cut.entry.name).expect("its file");
-        assert_eq!(file.len() as u64, cut.size);
-        file.truncate(cut.at as usize);
-        if let Some(Reseal { at, header }) = cut.reseal {
-            file[at as usize..][..HEADER_LEN].copy_from_slice(&header);
-        }
-    }
-}
-
 /// The payloads of what a plan loads.
 fn loaded(disk: &Disk, plan: &Plan) -> BTreeMap<(u128, u16), Vec<u8>> {
     let mut payloads: BTreeMap<(u128, u16), Vec<u8>> = BTreeMap::new();
     for piece in &plan.pieces {
         let Content::Log(segment) = piece.content else { panic!("no log") };
-        let mut rest = &disk[&piece.entry.name][..piece.bytes.end as usize];
-        let Opening::Segment(_, first_line) = Segment::decode(rest) else { panic!("no first line") };
-        rest = &rest[first_line..];
-        while !rest.is_empty() {
-            let len = match frame::decode(rest, segment.seed()) {
-                Verdict::Frame { payload, frame_len, .. } => {
-                    payloads.entry((segment.run, segment.shard)).or_default().extend_from_slice(payload);
-                    frame_len
-                }
-                Verdict::Padding(len) => len,
-                other => panic!("{other:?}"),
-            };
-            rest = &rest[len..];
-        }
+        payloads.entry((segment.run, segment.shard)).or_default().extend(read_piece(disk, piece).0);
     }
     payloads.retain(|_, bytes| !bytes.is_empty());
     payloads
@@ -265,9 +229,9 @@ fn what_is_left_is_the_data_of_the_time() {
             };
             resealed += plan.cuts.iter().filter(|cut| cut.reseal.is_some()).count();
             // A crash in between changes nothing.
-            cut(&mut disk, &plan.cuts[..world.rng.below(plan.cuts.len() + 1)]);
+            cut_disk(&mut disk, &plan.cuts[..world.rng.below(plan.cuts.len() + 1)]);
             let again = plan_of(&disk, &world.manifest, rules).unwrap();
-            cut(&mut disk, &again.cuts);
+            cut_disk(&mut disk, &again.cuts);
             let whole = plan_of(&disk, &world.manifest, Rules::new(true)).unwrap();
             assert!(whole.cuts.is_empty(), "seed {seed}, until {until}: {whole:?}");
             assert_eq!(Some(loaded(&disk, &whole)), world.expected(until), "seed {seed}, until {until}");
@@ -297,14 +261,7 @@ fn segment(run: u128, payloads: &[&[u8]]) -> Vec<u8> {
 fn segment_of(identity: Segment, payloads: &[&[u8]]) -> Vec<u8> {
     let mut file = Vec::new();
     identity.encode_with_start(0, &mut file);
-    let mut lsn = 0;
-    for payload in payloads {
-        let mut room = [0; HEADER_LEN];
-        frame::seal(&mut room, payload, lsn, lsn, identity.seed());
-        file.extend([&room[..], payload].concat());
-        lsn += payload.len() as u64;
-    }
-    file
+    with_frames(file, identity, payloads)
 }
 
 /// Offsets at which files end for a time, by their order; or what is wrong.
@@ -312,7 +269,7 @@ fn ends(contents: &[&[u8]], until: i64) -> Result<Vec<usize>, String> {
     let (mut disk, manifest) = folder(contents);
     let rules = Rules::new(true).until(until);
     let plan = plan_of(&disk, &manifest, rules).map_err(|error| error.to_string())?;
-    cut(&mut disk, &plan.cuts);
+    cut_disk(&mut disk, &plan.cuts);
     assert!(plan_of(&disk, &manifest, Rules::new(true)).unwrap().cuts.is_empty());
     Ok(manifest.increments.iter().map(|entry| disk[&entry.name].len()).collect())
 }

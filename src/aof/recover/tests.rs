@@ -18,7 +18,7 @@ const SECTOR: usize = 512;
 const SEGMENT_BYTES: usize = 8 * BLOCK;
 
 /// Files by name.
-type Disk = BTreeMap<OsString, Vec<u8>>;
+pub(super) type Disk = BTreeMap<OsString, Vec<u8>>;
 
 /// One thing that a shard has logged.
 #[derive(Debug, Clone)]
@@ -286,20 +286,23 @@ fn put(disk: &mut Disk, file: &OsStr, offset: usize, bytes: &[u8]) {
     content[offset..offset + bytes.len()].copy_from_slice(bytes);
 }
 
-fn plan_of(disk: &Disk, manifest: &Manifest, rules: Rules) -> Result<Plan, Error> {
+pub(super) fn plan_of(disk: &Disk, manifest: &Manifest, rules: Rules) -> Result<Plan, Error> {
     plan_with(manifest, rules, |entry| Ok(&disk[&entry.name][..]))
 }
 
-fn cut_disk(disk: &mut Disk, plan: &Plan, cuts: usize) {
-    for cut in &plan.cuts[..cuts] {
+pub(super) fn cut_disk(disk: &mut Disk, cuts: &[Cut]) {
+    for cut in cuts {
         let file = disk.get_mut(&cut.entry.name).unwrap();
         assert_eq!(file.len() as u64, cut.size);
         file.truncate(cut.at as usize);
+        if let Some(Reseal { at, header }) = cut.reseal {
+            put(disk, &cut.entry.name, at as usize, &header);
+        }
     }
 }
 
 /// What a piece holds, read without what is tested: payload, and transactions.
-fn read_piece(disk: &Disk, piece: &Piece) -> (Vec<u8>, Vec<(u16, u64)>) {
+pub(super) fn read_piece(disk: &Disk, piece: &Piece) -> (Vec<u8>, Vec<(u16, u64)>) {
     let Content::Log(segment) = piece.content else { panic!("no log: {piece:?}") };
     let mut rest = &disk[&piece.entry.name][..piece.bytes.end as usize];
     let Opening::Segment(_, first_line) = Segment::decode(rest) else { panic!("no first line") };
@@ -356,7 +359,7 @@ fn check_crash(seed: u64, rules: Rules) -> Result<(), String> {
         // The cuts of a clean stop, or of recovery.
         let plan = plan_of(&world.disk, &world.manifest, rules).map_err(|error| error.to_string())?;
         let cuts = plan.cuts.len();
-        cut_disk(&mut world.disk, &plan, cuts);
+        cut_disk(&mut world.disk, &plan.cuts[..cuts]);
         world.begin_run();
     }
     let steps = world.rng.below(150);
@@ -379,10 +382,10 @@ fn check_crash(seed: u64, rules: Rules) -> Result<(), String> {
     }
     // A crash between two cuts changes nothing, and neither does it when all are done.
     let some = world.rng.below(plan.cuts.len() + 1);
-    cut_disk(&mut disk, &plan, some);
+    cut_disk(&mut disk, &plan.cuts[..some]);
     let again = plan_of(&disk, &world.manifest, rules).map_err(|error| format!("after cuts: {error}"))?;
     let cuts = again.cuts.len();
-    cut_disk(&mut disk, &again, cuts);
+    cut_disk(&mut disk, &again.cuts[..cuts]);
     let whole = plan_of(&disk, &world.manifest, rules).map_err(|error| format!("after cuts: {error}"))?;
     let same = recovered(&world, &disk, &whole)? == payloads;
     if !same || !whole.cuts.is_empty() {
@@ -522,7 +525,7 @@ fn a_log_cut_at_any_byte_is_recovered_up_to_there() {
     world.steps(200);
     world.stop();
     let plan = plan_of(&world.disk, &world.manifest, Rules::new(true)).unwrap();
-    cut_disk(&mut world.disk, &plan, plan.cuts.len());
+    cut_disk(&mut world.disk, &plan.cuts);
     for index in 0..world.shards.len() {
         let shard = &world.shards[index];
         let file = shard.file.clone();
@@ -552,7 +555,7 @@ fn first_lines_that_have_changed_are_damage() {
     }
 }
 
-fn command(words: &[&str]) -> Vec<u8> {
+pub(super) fn command(words: &[&str]) -> Vec<u8> {
     let mut out = format!("*{}\r\n", words.len());
     words.iter().for_each(|word| out += &format!("${}\r\n{word}\r\n", word.len()));
     out.into_bytes()
@@ -601,6 +604,11 @@ fn files_of_redis_may_end_early_if_they_are_the_last() {
 fn segment(identity: Segment, payloads: &[&[u8]]) -> Vec<u8> {
     let mut file = Vec::new();
     identity.encode(&mut file);
+    with_frames(file, identity, payloads)
+}
+
+/// A segment that begins so, with one frame per payload behind it.
+pub(super) fn with_frames(mut file: Vec<u8>, identity: Segment, payloads: &[&[u8]]) -> Vec<u8> {
     let mut lsn = 0;
     for payload in payloads {
         let mut room = [0; HEADER_LEN];

@@ -301,7 +301,8 @@ impl Part<'_> {
     }
 }
 
-fn named(path: &Path, error: io::Error) -> io::Error {
+/// Tells which file an error is about.
+pub(super) fn named(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
